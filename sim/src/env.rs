@@ -1,0 +1,213 @@
+//! The contract between an environment and whoever drives it: a learner, a benchmark, a replay.
+//!
+//! An environment owns its state on the device and reads and writes the regions of an [`EnvIo`]. A step is recorded,
+//! not run: many steps go into one submission, and nothing travels to the host in between.
+
+use crate::gpu::{Gpu, GpuError, Region};
+
+/// What one agent may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ActionSpace {
+    /// One of `n` actions; the action region holds `u32`.
+    Discrete(usize),
+    /// `k` numbers; the action region holds `[.., K] f32`.
+    Continuous(usize),
+}
+
+impl ActionSpace {
+    /// Words of the action region per agent.
+    pub fn words(self) -> usize {
+        match self {
+            Self::Discrete(_) => 1,
+            Self::Continuous(k) => k,
+        }
+    }
+
+    /// Columns of the availability mask: `N` for discrete actions, none for continuous ones.
+    pub fn mask(self) -> usize {
+        match self {
+            Self::Discrete(n) => n,
+            Self::Continuous(_) => 0,
+        }
+    }
+}
+
+/// Shape and limits of an environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnvSpec {
+    /// `family/name`, as the command line takes it: `smax/2s3z`.
+    pub name: String,
+    /// Agents that act, `A`.
+    pub agents: usize,
+    /// Observation features of one agent, `D`.
+    pub obs: usize,
+    /// Features of the state that a central critic may see, `S`.
+    pub state: usize,
+    pub actions: ActionSpace,
+    /// Steps after which an episode is truncated (the environment's page says whether the reference counts one more).
+    pub max_steps: usize,
+}
+
+/// The device memory that an environment shares with its driver.
+///
+/// With `T = steps` and `G` environments. A step `t < T` reads `actions[t]`, writes `reward[t]`, `terminated[t]`,
+/// `truncated[t]` and `agent_done[t]`, and writes what is seen next to slot `(t + 1) mod slots` of `obs`, `state` and
+/// `avail`. A learner takes `slots = T + 1`, so that slot `t` is what action `t` was chosen from and slot `T` is the
+/// bootstrap; a benchmark takes one slot and one step. A reset writes slot 0.
+///
+/// Where an episode ended in step `t`, slot `t + 1` already shows the next episode; what the old one ended with is in
+/// `final_obs` and `final_state` until that environment's next episode ends.
+#[derive(Clone, Debug)]
+pub struct EnvIo {
+    /// `T`.
+    pub steps: usize,
+    /// Slots of `obs`, `state` and `avail`.
+    pub slots: usize,
+    /// `[T, G, A] u32`, or `[T, G, A, K] f32`.
+    pub actions: Region,
+    /// `[slots, G, A, D] f32`.
+    pub obs: Region,
+    /// `[slots, G, S] f32`.
+    pub state: Region,
+    /// `[slots, G, A, N] f32`, 1 = allowed.
+    pub avail: Region,
+    /// `[T, G, A] f32`.
+    pub reward: Region,
+    /// `[T, G] f32`: 1 where the episode ended by the rules of the game.
+    pub terminated: Region,
+    /// `[T, G] f32`: 1 where it was cut by the step limit (never together with `terminated`).
+    pub truncated: Region,
+    /// `[T, G, A] f32`: 1 where this agent is dead or done after the step.
+    pub agent_done: Region,
+    /// `[G, A, D] f32`.
+    pub final_obs: Region,
+    /// `[G, S] f32`.
+    pub final_state: Region,
+}
+
+impl EnvIo {
+    /// Allocates the regions for `envs` environments (`G`).
+    ///
+    /// # Errors
+    /// [`GpuError::TooLarge`] if a region exceeds what the adapter binds.
+    pub fn allocate(
+        gpu: &Gpu,
+        spec: &EnvSpec,
+        envs: usize,
+        steps: usize,
+        slots: usize,
+    ) -> Result<Self, GpuError> {
+        let (a, mask) = (spec.agents, spec.actions.mask());
+        let region = |what: &str, per_env: usize| -> Result<Region, GpuError> {
+            let per_env = 4 * per_env.max(1) as u64;
+            gpu.check_fits(what, per_env, envs as u64, "environments")?;
+            Ok(gpu.storage(what, per_env * envs as u64))
+        };
+        Ok(Self {
+            steps,
+            slots,
+            actions: region("actions", steps * a * spec.actions.words())?,
+            obs: region("observations", slots * a * spec.obs)?,
+            state: region("states", slots * spec.state)?,
+            avail: region("action masks", slots * a * mask)?,
+            reward: region("rewards", steps * a)?,
+            terminated: region("terminated", steps)?,
+            truncated: region("truncated", steps)?,
+            agent_done: region("agent_done", steps * a)?,
+            final_obs: region("final observations", a * spec.obs)?,
+            final_state: region("final states", spec.state)?,
+        })
+    }
+}
+
+/// Sums over the episodes that ended since the last read, per member of the population.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EpisodeStats {
+    /// Episodes that ended.
+    pub episodes: f64,
+    /// Sum and sum of squares of the team's return (agent 0's, undiscounted).
+    pub return_sum: f64,
+    pub return_sq_sum: f64,
+    /// Sum and sum of squares of the episode lengths in environment steps.
+    pub length_sum: f64,
+    pub length_sq_sum: f64,
+    /// Episodes that were won (0 where an environment knows no winning).
+    pub wins: f64,
+    /// Episodes cut by the step limit.
+    pub truncations: f64,
+    /// Two counts that an environment defines: SMAX sums the allies and the enemies alive at the end.
+    pub extra: [f64; 2],
+}
+
+impl EpisodeStats {
+    /// Words per member in the device's statistics region, in the order of the fields above.
+    pub const WORDS: usize = 9;
+
+    /// From the `WORDS` numbers of one member.
+    pub fn from_words(w: &[f32]) -> Self {
+        let w = |i: usize| f64::from(w[i]);
+        Self {
+            episodes: w(0),
+            return_sum: w(1),
+            return_sq_sum: w(2),
+            length_sum: w(3),
+            length_sq_sum: w(4),
+            wins: w(5),
+            truncations: w(6),
+            extra: [w(7), w(8)],
+        }
+    }
+
+    pub fn mean_return(&self) -> f64 {
+        self.return_sum / self.episodes
+    }
+
+    pub fn mean_length(&self) -> f64 {
+        self.length_sum / self.episodes
+    }
+
+    pub fn win_rate(&self) -> f64 {
+        self.wins / self.episodes
+    }
+}
+
+/// `G` environments of one kind, stepped together on the device.
+///
+/// Environment `g = p · E + e` is environment `e` of member `p`; its randomness depends on the seed of `p`, on `e` and
+/// on its own episode and step counters, on nothing else.
+pub trait VecEnv {
+    fn spec(&self) -> &EnvSpec;
+    /// `G`.
+    fn envs(&self) -> usize;
+    fn io(&self) -> &EnvIo;
+
+    /// Starts a fresh episode everywhere and writes slot 0 of observations, states and masks.
+    fn record_reset(&self, pass: &mut wgpu::ComputePass<'_>);
+
+    /// Records step `t < T`: acts, resets the environments that ended, observes.
+    fn record_step(&self, pass: &mut wgpu::ComputePass<'_>, t: usize);
+
+    /// Dispatches that one step records.
+    fn dispatches_per_step(&self) -> u32;
+
+    /// Bytes that one step of one environment must move to and from device memory.
+    fn bytes_per_step(&self) -> u64;
+
+    /// Sums the statistics of the ended episodes per member into [`VecEnv::stats_region`] and clears them.
+    fn record_stats(&self, pass: &mut wgpu::ComputePass<'_>);
+
+    /// `[P, EpisodeStats::WORDS] f32`, valid after [`VecEnv::record_stats`].
+    fn stats_region(&self) -> &Region;
+
+    /// The whole device-side state (all that the next step depends on, the random counters included).
+    ///
+    /// # Errors
+    /// [`GpuError::Lost`].
+    fn snapshot(&self, gpu: &Gpu) -> Result<Vec<u8>, GpuError>;
+
+    /// Puts back what [`VecEnv::snapshot`] returned. Observations are not rewritten: restore the [`EnvIo`] slots too.
+    ///
+    /// # Errors
+    /// [`GpuError::Size`] if it was taken from a batch of another size.
+    fn restore(&self, gpu: &Gpu, snapshot: &[u8]) -> Result<(), GpuError>;
+}

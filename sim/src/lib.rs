@@ -1,0 +1,10 @@
+//! `merit-sim`: multi-agent environments stepped by WGSL compute shaders, many at once, on any GPU that wgpu reaches.
+//!
+//! The crate is useful without a learner: open a [`gpu::Gpu`], build an environment (it implements
+//! [`env::VecEnv`]), record as many steps as wanted into one submission, read what you need.
+//!
+//! Sizes are named as everywhere in this project: `T` steps of a rollout, `P` members of a population, `E` environments
+//! of a member, `G = P · E` environments in all, `A` agents, `D` observation features, `S` state features, `N` actions.
+
+pub mod env;
+pub mod gpu;
