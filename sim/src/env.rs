@@ -193,6 +193,12 @@ pub trait VecEnv {
     /// Bytes that one step of one environment must move to and from device memory.
     fn bytes_per_step(&self) -> u64;
 
+    /// How the kernel spreads an environment over invocations: `thread` or `tile`.
+    fn layout(&self) -> &'static str;
+
+    /// `[EpisodeStats::WORDS, G] f32`: what [`VecEnv::record_stats`] sums, per environment.
+    fn env_sums(&self) -> &Region;
+
     /// Sums the statistics of the ended episodes per member into [`VecEnv::stats_region`] and clears them.
     fn record_stats(&self, pass: &mut wgpu::ComputePass<'_>);
 

@@ -112,7 +112,7 @@ fn rank(info: &wgpu::AdapterInfo) -> u8 {
 }
 
 /// Storage buffers that one kernel binds at most ([`crate::env::EnvIo`] and the state).
-pub const STORAGE_BUFFERS_NEEDED: u32 = 12;
+pub const STORAGE_BUFFERS_NEEDED: u32 = 14;
 /// Workgroup memory that the widest kernel uses, in bytes: WebGPU's own minimum.
 pub const WORKGROUP_BYTES_NEEDED: u32 = 16_384;
 

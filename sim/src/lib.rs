@@ -8,3 +8,6 @@
 
 pub mod env;
 pub mod gpu;
+pub mod registry;
+pub mod rng;
+pub mod smax;

@@ -1,0 +1,107 @@
+// Observation for the layout "tile": the workgroup writes the rows of its environments as one run of words, so that
+// neighbouring invocations write neighbouring words.
+
+fn see() {
+    barrier();
+    for (var i = unit_begin; i < N; i += UNIT_STRIDE) {
+        for (var w = 0u; w < SEEN_WORDS; w++) {
+            var bits = 0u;
+            for (var j = w * 32u; j < min(N, w * 32u + 32u); j++) {
+                bits |= select(0u, 1u << (j & 31u), sees(i, j));
+            }
+            seen[at(i) * SEEN_WORDS + w] = bits;
+        }
+    }
+}
+
+/// Word `f` of what agent `i` observes of the unit in row `s`. All indices are of the tile's arrays.
+fn unit_feature(i: u32, j: u32, f: u32, base: u32) -> f32 {
+    let bi = base + i;
+    let bj = base + j;
+    let visible = ((seen[bi * SEEN_WORDS + (j >> 5u)] >> (j & 31u)) & 1u) == 1u;
+    if (!visible) { return 0.0; }
+    let shows = SEE_ENEMY_ACTIONS || is_ally(i) == is_ally(j);
+    switch f {
+        case 0u: { return hp_before[bj]; }
+        case 1u: { return (px[bj] - px[bi]) / unit_types[kind[bi]].sight_range; }
+        case 2u: { return (py[bj] - py[bi]) / unit_types[kind[bi]].sight_range; }
+        case 3u: { return select(0.0, direction(act[bj]).x, shows); }
+        case 4u: { return select(0.0, direction(act[bj]).y, shows); }
+        case 5u: {
+            let a = act[bj];
+            return select(0.0, select(0.0, f32(a), is_attack(a)) / f32(STOP + opponents(j)), shows);
+        }
+        case 6u: { return cd_seen[bj]; }
+        default: { return select(0.0, 1.0, f - 7u == kind[bj]); }
+    }
+}
+
+fn own_feature(b: u32, f: u32, raw: bool) -> f32 {
+    if (hp[b] <= 0.0) { return 0.0; }
+    switch f {
+        case 0u: { return hp_before[b]; }
+        case 1u: { return select(px[b] / MAP_W, px[b], raw); }
+        case 2u: { return select(py[b] / MAP_H, py[b], raw); }
+        case 3u: { return select(cd_seen[b], cd[b], raw); }
+        default: { return select(0.0, 1.0, f - 4u == kind[b]); }
+    }
+}
+
+fn observe(to_final: bool) {
+    let envs = min(ENVS_PER_GROUP, max(G, group_first) - group_first);
+    let first = select(slots.next * G, 0u, to_final) + group_first;
+    for (var w = lane_; w < envs * A * D; w += WORKGROUP) {
+        let env = w / (A * D);
+        if (to_final && e_ended[env] == 0u) { continue; }
+        let rest = w % (A * D);
+        let i = rest / D;
+        let d = rest % D;
+        var x: f32;
+        if (d < UNIT_FEATURES * (N - 1u)) {
+            x = unit_feature(i, row_unit(i, d / UNIT_FEATURES), d % UNIT_FEATURES, env * N);
+        } else {
+            x = own_feature(env * N + i, d - UNIT_FEATURES * (N - 1u), false);
+        }
+        put_obs(first * A * D + w, x, to_final);
+    }
+    for (var w = lane_; w < envs * S; w += WORKGROUP) {
+        let env = w / S;
+        if (to_final && e_ended[env] == 0u) { continue; }
+        let s = w % S;
+        var x: f32;
+        if (s < OWN_FEATURES * N) {
+            x = own_feature(env * N + s / OWN_FEATURES, s % OWN_FEATURES, true);
+        } else if (s < (OWN_FEATURES + 1u) * N) {
+            x = select(1.0, 0.0, is_ally(s - OWN_FEATURES * N));
+        } else {
+            x = f32(kind[env * N + s - (OWN_FEATURES + 1u) * N]);
+        }
+        put_state(first * S + w, x, to_final);
+    }
+}
+
+fn observe_final() { observe(true); }
+
+fn observe_next() {
+    observe(false);
+    let envs = min(ENVS_PER_GROUP, max(G, group_first) - group_first);
+    let first = slots.next * G + group_first;
+    for (var w = lane_; w < envs * A * ACTIONS; w += WORKGROUP) {
+        let env = w / (A * ACTIONS);
+        let rest = w % (A * ACTIONS);
+        let i = rest / ACTIONS;
+        let a = rest % ACTIONS;
+        let bi = env * N + i;
+        let here = hp[bi] > 0.0;
+        var allowed = here || a == STOP;
+        if (is_attack(a)) {
+            let k = a - FIRST_ATTACK;
+            let bj = env * N + slot_unit(i, min(k, opponents(i) - 1u));
+            let dx = px[bj] - px[bi];
+            let dy = py[bj] - py[bi];
+            let near = sqrt(dx * dx + dy * dy) < unit_types[kind[bi]].attack_range;
+            allowed = k < opponents(i) && here && hp[bj] > 0.0 && near;
+        }
+        avail[first * A * ACTIONS + w] = select(0.0, 1.0, allowed);
+    }
+}

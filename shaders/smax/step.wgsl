@@ -1,0 +1,75 @@
+// Entry points. One dispatch is one environment step of every environment, its reset and its observation included.
+
+const UNIT_FEATURES: u32 = 7u + TYPES;
+const OWN_FEATURES: u32 = 4u + TYPES;
+
+fn put_obs(word: u32, x: f32, to_final: bool) {
+    if (to_final) { final_obs[word] = x; } else { obs[word] = x; }
+}
+
+fn put_state(word: u32, x: f32, to_final: bool) {
+    if (to_final) { final_state[word] = x; } else { world_state[word] = x; }
+}
+
+/// The unit in row `s` of agent `i`'s observation: the others in ascending order, for an enemy in descending (7.1).
+fn row_unit(i: u32, s: u32) -> u32 {
+    let up = select(s, s + 1u, s >= i);
+    let down = N - 1u - s;
+    return select(select(down, down - 1u, down <= i), up, is_ally(i));
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn env_step(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    enter(group.x + group.y * GROUPS_X, lane);
+    barrier();
+    load();
+    decide();
+    barrier();
+    for (var w = 0u; w < WORLD_STEPS; w++) {
+        act_all(w);
+        barrier();
+        settle();
+        barrier();
+        push_all();
+        barrier();
+    }
+    outcome();
+    barrier();
+    tell_agents();
+    if (any_ended()) {
+        features();
+        observe_final();
+        barrier();
+        reset_ended();
+    }
+    store();
+    features();
+    observe_next();
+}
+
+/// Starts a fresh episode everywhere.
+@compute @workgroup_size(WORKGROUP)
+fn env_reset(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    enter(group.x + group.y * GROUPS_X, lane);
+    barrier();
+    load();
+    if (leader) {
+        e_ended[le()] = 1u;
+        state[env_word(2u)] = 0u;
+    }
+    barrier();
+    reset_ended();
+    store();
+    features();
+    observe_next();
+}
+
+/// Shows the state as it is, after it was put in from outside.
+@compute @workgroup_size(WORKGROUP)
+fn env_observe(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    enter(group.x + group.y * GROUPS_X, lane);
+    barrier();
+    load();
+    features();
+    observe_next();
+}

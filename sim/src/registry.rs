@@ -1,0 +1,131 @@
+//! Environments by name.
+
+use crate::env::{EnvSpec, VecEnv};
+use crate::gpu::{Gpu, GpuError};
+use crate::smax;
+
+/// Options of an environment, by name.
+pub type EnvOptions = serde_json::Map<String, serde_json::Value>;
+
+/// Why an environment cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum EnvError {
+    #[error("unknown environment `{asked}`{}; `merit envs` lists them all", hint(.nearest))]
+    Unknown {
+        asked: String,
+        nearest: Option<String>,
+    },
+    #[error("{env}: option `{option}` cannot be {found}: it takes {need}")]
+    Option {
+        env: String,
+        option: String,
+        found: String,
+        need: String,
+    },
+    #[error("{env}: {reason}")]
+    Options { env: String, reason: String },
+    #[error(
+        "a batch needs at least one member, one environment and one step; asked for {members}, {envs} and {steps}"
+    )]
+    Empty {
+        members: usize,
+        envs: usize,
+        steps: usize,
+    },
+    #[error(transparent)]
+    Gpu(#[from] GpuError),
+}
+
+fn hint(nearest: &Option<String>) -> String {
+    nearest
+        .as_ref()
+        .map_or_else(String::new, |n| format!(", did you mean `{n}`?"))
+}
+
+/// Who chooses the actions of the agents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Driver {
+    /// Whoever writes the action region.
+    #[default]
+    External,
+    /// The step shader itself, uniformly among the allowed actions.
+    Random,
+    /// The environment's built-in policy, where it has one.
+    Heuristic,
+}
+
+/// How the shader spreads an environment over invocations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// `Thread` on software devices, `Tile` on GPUs.
+    #[default]
+    Auto,
+    /// An invocation an environment.
+    Thread,
+    /// A workgroup a few environments, an invocation a unit.
+    Tile,
+}
+
+/// How many environments, for whom, and how they are compiled.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// One seed per member of the population, `P` in all.
+    pub seeds: Vec<u64>,
+    /// `E`.
+    pub envs_per_member: usize,
+    /// `T` of the [`crate::env::EnvIo`].
+    pub steps: usize,
+    /// Observation slots of the [`crate::env::EnvIo`].
+    pub slots: usize,
+    pub driver: Driver,
+    pub layout: Layout,
+    /// Compile with wgpu's bounds checks (tests do; they cost about a third on a software device).
+    pub checked: bool,
+}
+
+impl Batch {
+    /// `G = P · E`.
+    pub fn envs(&self) -> usize {
+        self.seeds.len() * self.envs_per_member
+    }
+}
+
+/// Every environment's name.
+pub fn names() -> Vec<String> {
+    smax::names()
+}
+
+/// The name among [`names`] that is most like `asked`, if one is at all like it.
+pub fn nearest(asked: &str) -> Option<String> {
+    names()
+        .into_iter()
+        .map(|n| (strsim::normalized_damerau_levenshtein(asked, &n), n))
+        .filter(|(likeness, _)| *likeness > 0.5)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, n)| n)
+}
+
+/// Shape and limits of an environment, without touching a device.
+///
+/// # Errors
+/// [`EnvError::Unknown`], and what is wrong with the options.
+pub fn spec(name: &str, options: &EnvOptions) -> Result<EnvSpec, EnvError> {
+    Ok(smax::configure(name, options)?.spec())
+}
+
+/// Makes a batch of environments.
+///
+/// # Errors
+/// As [`spec`], and what does not fit the adapter.
+pub fn make(
+    gpu: &Gpu,
+    name: &str,
+    options: &EnvOptions,
+    batch: &Batch,
+) -> Result<Box<dyn VecEnv>, EnvError> {
+    Ok(Box::new(smax::Smax::new(
+        gpu,
+        smax::configure(name, options)?,
+        batch,
+    )?))
+}

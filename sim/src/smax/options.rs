@@ -1,0 +1,234 @@
+//! Options of SMAX, with the reference's defaults and the reference's names.
+
+use serde::{Deserialize, Serialize};
+
+use super::scenario::{Scenario, Types};
+use crate::registry::EnvError;
+
+/// Stats of a unit type. Health in points, distances in map units centre to centre, velocity in map units per second,
+/// cooldown in seconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnitType {
+    pub name: String,
+    pub health: f32,
+    pub attack: f32,
+    pub attack_range: f32,
+    pub sight_range: f32,
+    pub radius: f32,
+    pub velocity: f32,
+    pub weapon_cooldown: f32,
+}
+
+/// The reference's six types (`docs/environments/smax.md` has the table).
+pub fn reference_types() -> Vec<UnitType> {
+    let unit =
+        |name: &str, [health, attack, range, sight, radius, velocity, cooldown]: [f32; 7]| {
+            UnitType {
+                name: name.into(),
+                health,
+                attack,
+                attack_range: range,
+                sight_range: sight,
+                radius,
+                velocity,
+                weapon_cooldown: cooldown,
+            }
+        };
+    vec![
+        unit("marine", [45., 9., 5., 9., 0.375, 3.15, 0.61]),
+        unit("marauder", [125., 10., 6., 10., 0.5625, 2.25, 1.07]),
+        unit("stalker", [160., 13., 6., 10., 0.625, 4.13, 1.87]),
+        unit("zealot", [150., 8., 2., 9., 0.5, 3.15, 0.86]),
+        unit("zergling", [35., 5., 2., 8., 0.375, 4.13, 0.5]),
+        unit("hydralisk", [80., 12., 5., 9., 0.625, 3.15, 0.59]),
+    ]
+}
+
+/// Who plays the enemies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Opponent {
+    /// The built-in heuristic; the agents are the allies.
+    Heuristic,
+    /// Nobody: both teams are agents, allies first (the reference's base environment).
+    External,
+}
+
+/// Which target in range the heuristic attacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttackMode {
+    Closest,
+    Random,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SmaxOptions {
+    pub map_width: f32,
+    pub map_height: f32,
+    pub world_steps_per_env_step: u32,
+    /// Seconds of a world step.
+    pub time_per_step: f32,
+    pub max_steps: u32,
+    pub won_battle_bonus: f32,
+    /// Zero-sum: the bonus for a win, minus it for a loss, no reward for damage.
+    pub use_self_play_reward: bool,
+    pub see_enemy_actions: bool,
+    pub walls_cause_death: bool,
+    pub opponent: Opponent,
+    pub enemy_shoots: bool,
+    pub attack_mode: AttackMode,
+    /// `smax/custom` only, as the next three.
+    pub num_allies: Option<usize>,
+    pub num_enemies: Option<usize>,
+    pub smacv2_position_generation: Option<bool>,
+    pub smacv2_unit_type_generation: Option<bool>,
+    /// The table of unit types; a scenario's types are indices into it.
+    pub unit_types: Vec<UnitType>,
+}
+
+impl Default for SmaxOptions {
+    fn default() -> Self {
+        Self {
+            map_width: 32.0,
+            map_height: 32.0,
+            world_steps_per_env_step: 8,
+            time_per_step: 1.0 / 16.0,
+            max_steps: 100,
+            won_battle_bonus: 1.0,
+            use_self_play_reward: false,
+            see_enemy_actions: true,
+            walls_cause_death: true,
+            opponent: Opponent::Heuristic,
+            enemy_shoots: true,
+            attack_mode: AttackMode::Closest,
+            num_allies: None,
+            num_enemies: None,
+            smacv2_position_generation: None,
+            smacv2_unit_type_generation: None,
+            unit_types: reference_types(),
+        }
+    }
+}
+
+/// Units of both teams at most: an action number and a unit index are stored in 8 bits each.
+pub const MAX_UNITS: usize = 200;
+
+impl SmaxOptions {
+    /// The scenario of `smax/custom`: marines, or any type at random.
+    pub fn custom_scenario(&self) -> Scenario {
+        let (allies, enemies) = (self.num_allies.unwrap_or(5), self.num_enemies.unwrap_or(5));
+        let types = if self.smacv2_unit_type_generation.unwrap_or(false) {
+            Types::Drawn {
+                among: (0..self.unit_types.len() as u8).collect(),
+                extra_marines: true,
+            }
+        } else {
+            Types::Fixed(vec![0; allies + enemies])
+        };
+        Scenario {
+            name: "custom".into(),
+            allies,
+            enemies,
+            types,
+            smacv2_positions: self.smacv2_position_generation.unwrap_or(false),
+        }
+    }
+
+    /// Checks every value against what the shaders can do.
+    ///
+    /// # Errors
+    /// [`EnvError::Option`], which says the value, the bounds and the reason.
+    pub fn check(&self, scenario: &Scenario) -> Result<(), EnvError> {
+        let bad = |option: &str, found: String, need: &str| {
+            Err(EnvError::Option {
+                env: format!("smax/{}", scenario.name),
+                option: option.into(),
+                found,
+                need: need.into(),
+            })
+        };
+        let own_teams = [
+            self.num_allies.is_some() || self.num_enemies.is_some(),
+            self.smacv2_position_generation.is_some(),
+            self.smacv2_unit_type_generation.is_some(),
+        ];
+        if scenario.name != "custom" && own_teams.contains(&true) {
+            return bad(
+                "num_allies, num_enemies, smacv2_position_generation, smacv2_unit_type_generation",
+                "a named scenario".into(),
+                "`smax/custom`: a named scenario has its own",
+            );
+        }
+        let units = scenario.allies + scenario.enemies;
+        if scenario.allies == 0 || scenario.enemies == 0 || units > MAX_UNITS {
+            return bad(
+                "num_allies, num_enemies",
+                format!("{} and {}", scenario.allies, scenario.enemies),
+                "at least one each and at most 200 together",
+            );
+        }
+        for (name, x, low, high) in [
+            ("map_width", self.map_width, 4.0, 4096.0),
+            ("map_height", self.map_height, 4.0, 4096.0),
+            ("time_per_step", self.time_per_step, 1e-3, 1.0),
+            ("won_battle_bonus", self.won_battle_bonus, 0.0, 1e6),
+        ] {
+            if !(low..=high).contains(&x) {
+                return bad(
+                    name,
+                    x.to_string(),
+                    &format!("a number from {low} to {high}"),
+                );
+            }
+        }
+        if !(1..=64).contains(&self.world_steps_per_env_step) {
+            let found = self.world_steps_per_env_step.to_string();
+            return bad("world_steps_per_env_step", found, "1 to 64");
+        }
+        // The step shares a 32-bit random counter with the purpose and the unit of a draw.
+        if !(1..1 << 20).contains(&self.max_steps) {
+            return bad("max_steps", self.max_steps.to_string(), "1 to 1048575");
+        }
+        if self.unit_types.is_empty() || self.unit_types.len() > 32 {
+            return bad(
+                "unit_types",
+                self.unit_types.len().to_string(),
+                "1 to 32 types",
+            );
+        }
+        if let Types::Fixed(types) | Types::Drawn { among: types, .. } = &scenario.types
+            && types
+                .iter()
+                .any(|&t| usize::from(t) >= self.unit_types.len())
+        {
+            let found = format!("{} types", self.unit_types.len());
+            return bad("unit_types", found, "a type for every unit of the scenario");
+        }
+        for t in &self.unit_types {
+            let numbers = [t.health, t.attack_range, t.sight_range, t.radius];
+            if numbers.iter().any(|x| !(x.is_finite() && *x > 0.0))
+                || !(t.velocity >= 0.0
+                    && t.velocity.is_finite()
+                    && t.attack >= 0.0
+                    && t.attack.is_finite())
+            {
+                return bad("unit_types", t.name.clone(), "positive finite stats");
+            }
+            // A decision has two random cooldowns per unit (`deviation` in rules.wgsl): the third shot must be impossible.
+            let shortest_gap = t.weapon_cooldown - self.time_per_step;
+            if self.world_steps_per_env_step as f32 * self.time_per_step
+                > 2.0 * shortest_gap + 2.0 * self.time_per_step
+            {
+                return bad(
+                    "unit_types",
+                    format!("{} with weapon_cooldown {}", t.name, t.weapon_cooldown),
+                    "a weapon_cooldown that allows at most two shots per environment step",
+                );
+            }
+        }
+        Ok(())
+    }
+}
