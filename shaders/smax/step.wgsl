@@ -36,7 +36,7 @@ fn env_step(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
     outcome();
     barrier();
     tell_agents();
-    if (any_ended()) {
+    if (AUTO_RESET && any_ended()) {
         features();
         observe_final();
         barrier();

@@ -7,7 +7,9 @@
 //! of a member, `G = P · E` environments in all, `A` agents, `D` observation features, `S` state features, `N` actions.
 
 pub mod env;
+pub mod golden;
 pub mod gpu;
+pub mod parity;
 pub mod registry;
 pub mod rng;
 pub mod smax;

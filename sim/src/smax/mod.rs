@@ -3,6 +3,7 @@
 //! Reference: JaxMARL 0.2.0, `SMAX` and `HeuristicEnemySMAX`; `docs/environments/smax.md` describes both.
 
 pub mod options;
+pub(crate) mod parity;
 pub mod scenario;
 mod state;
 
@@ -173,22 +174,28 @@ impl Smax {
     /// # Errors
     /// [`EnvError::Empty`] for an empty batch, [`GpuError::TooLarge`] for one that the adapter cannot bind.
     pub fn new(gpu: &Gpu, config: SmaxConfig, batch: &Batch) -> Result<Self, EnvError> {
-        Self::build(gpu, config, batch, false)
+        Self::build(gpu, config, batch, None)
     }
 
-    /// A batch whose random draws come from [`Smax::set_replay`]: recorded cooldown noise and chased units.
+    /// A batch whose random draws come from [`Smax::set_replay`]: recorded cooldown noise and chased units. Without
+    /// `auto_reset` an environment that ended stays as it ended.
     ///
     /// # Errors
     /// As [`Smax::new`].
-    pub fn replaying(gpu: &Gpu, config: SmaxConfig, batch: &Batch) -> Result<Self, EnvError> {
-        Self::build(gpu, config, batch, true)
+    pub fn replaying(
+        gpu: &Gpu,
+        config: SmaxConfig,
+        batch: &Batch,
+        auto_reset: bool,
+    ) -> Result<Self, EnvError> {
+        Self::build(gpu, config, batch, Some(auto_reset))
     }
 
     fn build(
         gpu: &Gpu,
         config: SmaxConfig,
         batch: &Batch,
-        replaying: bool,
+        replaying: Option<bool>,
     ) -> Result<Self, EnvError> {
         let envs = batch.envs();
         if envs == 0 || batch.steps == 0 || batch.slots == 0 {
@@ -237,7 +244,7 @@ impl Smax {
             "smax totals",
             (EpisodeStats::WORDS * batch.seeds.len() * 4) as u64,
         );
-        let replay_words = if replaying {
+        let replay_words = if replaying.is_some() {
             (config.options.world_steps_per_env_step as usize + 1) * n * envs
         } else {
             1
@@ -508,7 +515,8 @@ struct Source<'a> {
     workgroup: usize,
     groups_x: u32,
     driver: Driver,
-    replaying: bool,
+    /// `Some(auto_reset)` where the draws come from outside.
+    replaying: Option<bool>,
 }
 
 /// The shader's text: constants of the scenario and its options, then the files.
@@ -583,7 +591,8 @@ fn source(s: &Source<'_>) -> String {
             }
         ),
     );
-    flag("REPLAY", s.replaying);
+    flag("REPLAY", s.replaying.is_some());
+    flag("AUTO_RESET", s.replaying != Some(false));
     let mut table = |name: &str, list: &[u8]| {
         let values: Vec<_> = list.iter().map(|t| format!("{t}u")).collect();
         let kind = format!("array<u32, {}>", list.len());
