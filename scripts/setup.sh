@@ -24,7 +24,7 @@ HELP
 fi
 echo "setup: no graphics adapter found, installing Mesa's software Vulkan driver (mesa-vulkan-drivers)"
 "${root[@]}" apt-get update -qq
-DEBIAN_FRONTEND=noninteractive "${root[@]}" apt-get install -y -qq --no-install-recommends \
+"${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
     libvulkan1 mesa-vulkan-drivers >/dev/null
 # Says what is still wrong, if anything is.
 "$merit" doctor --quiet

@@ -1,6 +1,14 @@
 //! The configuration of a training run: every switch of the algorithms, with JaxMARL's values as defaults.
+//!
+//! A configuration is resolved from layers, each of which may name any of the keys; the last one wins:
+//! [`Config::default`], the shipped files of `configs/` (family, then environment), and the [`Layer`]s of the caller.
 
+use std::path::{Path, PathBuf};
+
+use merit_sim::env::EnvSpec;
+use merit_sim::registry::EnvOptions;
 use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
 
 /// The learning algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -10,6 +18,16 @@ pub enum Algo {
     Ippo,
     /// Multi-agent PPO: the critic sees the world state.
     Mappo,
+}
+
+impl Algo {
+    /// As configurations and the command line write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ippo => "ippo",
+            Self::Mappo => "mappo",
+        }
+    }
 }
 
 /// The kind of network.
@@ -134,5 +152,527 @@ impl Default for Config {
             eval_every: 0,
             eval_episodes: 512,
         }
+    }
+}
+
+/// What is wrong with a configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("cannot read {path}: {source}")]
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{path}:{line}:{column}: {problem}")]
+    Toml {
+        path: PathBuf,
+        line: usize,
+        column: usize,
+        problem: String,
+    },
+    #[error("{layer}: `{text}` is no assignment; write key=value")]
+    Assignment { layer: String, text: String },
+    #[error("{layer}: unknown key `{key}`{}", hint(.nearest))]
+    UnknownKey {
+        layer: String,
+        key: String,
+        nearest: Option<String>,
+    },
+    #[error("{layer}: `{key}` cannot be {found}; it takes {expected}{}", hint(.nearest))]
+    Value {
+        layer: String,
+        key: String,
+        found: String,
+        expected: String,
+        nearest: Option<String>,
+    },
+    #[error("`{key}` is {found}: {problem}")]
+    Range {
+        key: &'static str,
+        found: String,
+        problem: String,
+    },
+    #[error("the configuration cannot be built: {0}")]
+    Build(String),
+}
+
+fn hint(nearest: &Option<String>) -> String {
+    nearest
+        .as_ref()
+        .map_or_else(String::new, |n| format!(", did you mean `{n}`?"))
+}
+
+/// The candidate that `asked` is a likely misspelling of.
+fn nearest<'a>(asked: &str, candidates: impl Iterator<Item = &'a str>) -> Option<String> {
+    candidates
+        .map(|c| (strsim::normalized_damerau_levenshtein(asked, c), c))
+        .filter(|(likeness, _)| *likeness > 0.5)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, c)| c.to_owned())
+}
+
+/// A count as people write it: `128`, `1_000_000`, `200k`, `1.5M`, `2G`, `1e6`.
+///
+/// # Errors
+/// Says what is accepted.
+pub fn parse_count(text: &str) -> Result<u64, String> {
+    let problem = || format!("`{text}` is no count; write it like 128, 200k, 1M or 1e6");
+    let plain = text.trim().replace('_', "");
+    if let Ok(count) = plain.parse() {
+        return Ok(count);
+    }
+    let (number, unit) = match plain.as_bytes().last() {
+        Some(b'k' | b'K') => (&plain[..plain.len() - 1], 1e3),
+        Some(b'm' | b'M') => (&plain[..plain.len() - 1], 1e6),
+        Some(b'g' | b'G') => (&plain[..plain.len() - 1], 1e9),
+        _ => (plain.as_str(), 1.0),
+    };
+    let number: f64 = number.parse().map_err(|_| problem())?;
+    whole(number * unit).ok_or_else(problem)
+}
+
+/// The count that a float stands for, where it is exact.
+fn whole(number: f64) -> Option<u64> {
+    const EXACT: f64 = (1u64 << 53) as f64;
+    ((0.0..=EXACT).contains(&number) && number.fract() == 0.0).then_some(number as u64)
+}
+
+/// Values for some of the keys of [`Config`], and where they come from.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    /// For messages: a file, `--set`, `command line`.
+    pub name: String,
+    pub values: Table,
+}
+
+impl Layer {
+    /// # Errors
+    /// [`ConfigError::Read`] and [`ConfigError::Toml`].
+    pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            name: path.display().to_string(),
+            values: parse_toml(path, &text)?,
+        })
+    }
+
+    /// From `key=value` texts. A value is TOML; what TOML does not know (`smax/3m`, `1M`) is taken as text. A dot enters
+    /// a table: `env_options.max_steps=60`.
+    ///
+    /// # Errors
+    /// [`ConfigError::Assignment`].
+    pub fn from_assignments(name: &str, texts: &[String]) -> Result<Self, ConfigError> {
+        let mut values = Table::new();
+        for text in texts {
+            let wrong = || ConfigError::Assignment {
+                layer: name.to_owned(),
+                text: text.clone(),
+            };
+            let (key, value) = text.split_once('=').ok_or_else(wrong)?;
+            let (key, value) = (key.trim(), value.trim());
+            if key.is_empty() || value.is_empty() {
+                return Err(wrong());
+            }
+            let value = value
+                .parse()
+                .unwrap_or_else(|_| Value::String(value.into()));
+            match key.split_once('.') {
+                None => values.insert(key.to_owned(), value),
+                Some((table, key)) => match values
+                    .entry(table)
+                    .or_insert_with(|| Value::Table(Table::new()))
+                {
+                    Value::Table(t) => t.insert(key.to_owned(), value),
+                    _ => return Err(wrong()),
+                },
+            };
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            values,
+        })
+    }
+
+    fn text(&self, key: &str) -> Option<&str> {
+        self.values.get(key)?.as_str()
+    }
+}
+
+/// Parses a TOML document; the error names line and column.
+///
+/// # Errors
+/// [`ConfigError::Toml`].
+pub fn parse_toml(path: &Path, text: &str) -> Result<Table, ConfigError> {
+    text.parse().map_err(|e: toml::de::Error| {
+        let before = &text[..e.span().map_or(0, |s| s.start.min(text.len()))];
+        ConfigError::Toml {
+            path: path.to_owned(),
+            line: before.lines().count().max(1),
+            column: before.lines().last().map_or(0, |l| l.chars().count()) + 1,
+            problem: e.message().to_owned(),
+        }
+    })
+}
+
+/// The shipped files of `configs/`, by path without `.toml`.
+const PRESETS: &[(&str, &str)] = &[
+    ("smax.ippo", include_str!("../../configs/smax.ippo.toml")),
+    ("smax.mappo", include_str!("../../configs/smax.mappo.toml")),
+];
+
+/// What applies to `env` and `algo`, the more general first.
+fn presets(env: &str, algo: &str) -> Result<Vec<Layer>, ConfigError> {
+    let family = env.split('/').next().unwrap_or(env);
+    let wanted = [format!("{family}.{algo}"), format!("{env}.{algo}")];
+    let mut found = Vec::new();
+    for name in wanted {
+        for (_, text) in PRESETS.iter().filter(|(n, _)| *n == name) {
+            let name = format!("configs/{name}.toml");
+            let values = parse_toml(Path::new(&name), text)?;
+            found.push(Layer { name, values });
+        }
+    }
+    Ok(found)
+}
+
+/// The names that a text key takes, where it is a choice.
+fn choices(key: &str) -> Option<&'static [&'static str]> {
+    match key {
+        "algo" => Some(&["ippo", "mappo"]),
+        "network" => Some(&["ff", "gru"]),
+        "activation" => Some(&["relu", "tanh"]),
+        "rnn_reset" => Some(&["episode_or_agent", "agent_done"]),
+        _ => None,
+    }
+}
+
+impl Config {
+    /// Built-in defaults, shipped files and `layers`, each over the one before.
+    ///
+    /// # Errors
+    /// [`ConfigError::UnknownKey`] and [`ConfigError::Value`]. Whether the values make sense together is
+    /// [`Config::check`]'s matter.
+    pub fn resolve(layers: &[Layer]) -> Result<Self, ConfigError> {
+        let defaults = Table::try_from(Self::default()).map_err(build)?;
+        // The environment and the algorithm decide which shipped files apply, so they are looked up first.
+        let last = |key: &str| -> String {
+            let own = layers.iter().rev().find_map(|l| l.text(key));
+            own.or_else(|| defaults.get(key)?.as_str())
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let shipped = presets(&last("env"), &last("algo"))?;
+        let mut merged = defaults.clone();
+        for layer in shipped.iter().chain(layers) {
+            for (key, value) in &layer.values {
+                let Some(default) = defaults.get(key) else {
+                    return Err(ConfigError::UnknownKey {
+                        layer: layer.name.clone(),
+                        key: key.clone(),
+                        nearest: nearest(key, defaults.keys().map(String::as_str)),
+                    });
+                };
+                let value = coerce(layer, key, value, default)?;
+                match (merged.get_mut(key), value) {
+                    // Options add up over the layers: one of them set on the command line leaves those of a file alone.
+                    (Some(Value::Table(options)), Value::Table(more)) => options.extend(more),
+                    (_, value) => {
+                        merged.insert(key.clone(), value);
+                    }
+                }
+            }
+        }
+        Self::deserialize(Value::Table(merged)).map_err(build)
+    }
+
+    /// The options as the environment takes them.
+    ///
+    /// # Errors
+    /// [`ConfigError::Build`] for a value that JSON does not know.
+    pub fn options(&self) -> Result<EnvOptions, ConfigError> {
+        EnvOptions::deserialize(Value::Table(self.env_options.clone())).map_err(build)
+    }
+
+    /// Checks every number, alone and together, before anything is opened or written.
+    ///
+    /// # Errors
+    /// [`ConfigError::Range`] names the key, its value and what it may be.
+    pub fn check(&self, spec: &EnvSpec) -> Result<(), ConfigError> {
+        let count = |key, found: u64, most: u64| {
+            range(key, found, (1..=most).contains(&found), || {
+                format!("it takes 1 to {most}")
+            })
+        };
+        count("seeds", self.seeds as u64, 1 << 12)?;
+        count("envs", self.envs as u64, 1 << 22)?;
+        count("rollout", self.rollout as u64, 1 << 16)?;
+        count("hidden", self.hidden as u64, 1 << 12)?;
+        count("epochs", self.epochs as u64, 1 << 10)?;
+        count("minibatches", self.minibatches as u64, 1 << 16)?;
+        count("total_steps", self.total_steps, 1 << 50)?;
+        count("log_every", self.log_every, 1 << 50)?;
+        count("checkpoint_every", self.checkpoint_every, 1 << 50)?;
+        count("eval_episodes", self.eval_episodes as u64, 1 << 20)?;
+
+        // A NaN fails every comparison, so each test says what must hold.
+        let number = |key, found: f64, holds: bool, what: &str| {
+            range(key, found, holds, || format!("it takes {what}"))
+        };
+        let positive = |key, x: f64| number(key, x, x > 0.0 && x.is_finite(), "a number above 0");
+        let fraction = |key, x: f64| number(key, x, (0.0..=1.0).contains(&x), "0 to 1");
+        let weight = |key, x: f64| number(key, x, x >= 0.0 && x.is_finite(), "0 or more");
+        positive("learning_rate", self.learning_rate)?;
+        positive("adam_eps", self.adam_eps)?;
+        positive("max_grad_norm", self.max_grad_norm)?;
+        positive("clip_eps", self.clip_eps)?;
+        fraction("gamma", self.gamma)?;
+        fraction("gae_lambda", self.gae_lambda)?;
+        weight("ent_coef", self.ent_coef)?;
+        weight("vf_coef", self.vf_coef)?;
+
+        let update = (self.envs * self.rollout) as u64;
+        range(
+            "total_steps",
+            self.total_steps,
+            self.total_steps >= update,
+            || format!("one update alone takes {update} (envs x rollout)"),
+        )?;
+        // Recurrent networks learn whole sequences, feed-forward ones single steps.
+        let (rows, of) = match self.network {
+            Network::Ff => (
+                self.rollout * self.envs * spec.agents,
+                "rollout x envs x agents",
+            ),
+            Network::Gru => (self.envs * spec.agents, "envs x agents"),
+        };
+        range(
+            "minibatches",
+            self.minibatches,
+            rows.is_multiple_of(self.minibatches),
+            || format!("it must divide {rows} ({of})"),
+        )
+    }
+}
+
+fn build(error: impl std::fmt::Display) -> ConfigError {
+    ConfigError::Build(error.to_string().trim().replace('\n', " "))
+}
+
+fn range<T: std::fmt::Display>(
+    key: &'static str,
+    found: T,
+    holds: bool,
+    problem: impl FnOnce() -> String,
+) -> Result<(), ConfigError> {
+    if holds {
+        return Ok(());
+    }
+    Err(ConfigError::Range {
+        key,
+        found: found.to_string(),
+        problem: problem(),
+    })
+}
+
+/// `value` with the type that `key` has by default.
+fn coerce(layer: &Layer, key: &str, value: &Value, default: &Value) -> Result<Value, ConfigError> {
+    let wrong = |expected: String, nearest: Option<String>| ConfigError::Value {
+        layer: layer.name.clone(),
+        key: key.to_owned(),
+        found: match value {
+            Value::String(text) => format!("`{text}`"),
+            other => other.to_string(),
+        },
+        expected,
+        nearest,
+    };
+    let fitting = match (default, value) {
+        (Value::Integer(_), Value::Integer(n)) => (*n >= 0).then_some(Value::Integer(*n)),
+        (Value::Integer(_), Value::Float(x)) => whole(*x).map(|n| Value::Integer(n as i64)),
+        (Value::Integer(_), Value::String(text)) => parse_count(text)
+            .ok()
+            .and_then(|n| i64::try_from(n).ok())
+            .map(Value::Integer),
+        (Value::Float(_), Value::Integer(n)) => Some(Value::Float(*n as f64)),
+        (Value::String(_), Value::String(text)) => match choices(key) {
+            Some(names) if !names.contains(&text.as_str()) => {
+                let near = nearest(text, names.iter().copied());
+                return Err(wrong(names.join(" or "), near));
+            }
+            _ => Some(value.clone()),
+        },
+        (a, b) if a.same_type(b) => Some(value.clone()),
+        _ => None,
+    };
+    fitting.ok_or_else(|| {
+        let expected = match default {
+            Value::Integer(_) => "a whole number, 0 or more",
+            Value::Float(_) => "a number",
+            Value::Boolean(_) => "true or false",
+            Value::Table(_) => "a table",
+            _ => "a text",
+        };
+        wrong(expected.to_owned(), None)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(texts: &[&str]) -> Layer {
+        let texts: Vec<_> = texts.iter().map(|t| (*t).to_owned()).collect();
+        Layer::from_assignments("--set", &texts).expect("assignments")
+    }
+
+    fn error(texts: &[&str]) -> String {
+        let resolved = Config::resolve(&[set(texts)]);
+        resolved.expect_err("must be refused").to_string()
+    }
+
+    fn spec() -> EnvSpec {
+        merit_sim::registry::spec("smax/3m", &EnvOptions::new()).expect("3m exists")
+    }
+
+    #[test]
+    fn counts_are_read_as_people_write_them() {
+        for (text, count) in [
+            ("128", 128),
+            ("200k", 200_000),
+            ("1M", 1_000_000),
+            ("1.5M", 1_500_000),
+            ("2G", 2_000_000_000),
+            ("1e6", 1_000_000),
+            ("10_000", 10_000),
+            ("0", 0),
+        ] {
+            assert_eq!(parse_count(text), Ok(count), "{text}");
+        }
+        for text in ["", "M", "-1", "1.5", "1e-3", "abc", "nan", "inf", "1e300"] {
+            assert!(parse_count(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_last_layer_wins_and_options_add_up() {
+        let file = Layer {
+            name: "file".into(),
+            values: "envs = 16\nrollout = 32\nenv_options = { max_steps = 60 }"
+                .parse()
+                .expect("toml"),
+        };
+        let over = set(&["envs=1k", "env_options.won_battle_bonus=2.5", "env=smax/3m"]);
+        let config = Config::resolve(&[file, over]).expect("resolves");
+        assert_eq!((config.envs, config.rollout), (1000, 32));
+        assert_eq!(config.env, "smax/3m");
+        assert_eq!(config.env_options.len(), 2);
+        assert_eq!(
+            config.options().expect("json")["max_steps"],
+            serde_json::json!(60)
+        );
+    }
+
+    #[test]
+    fn shipped_values_follow_the_algorithm_and_yield_to_the_caller() {
+        let ippo = Config::resolve(&[set(&["algo=ippo"])]).expect("resolves");
+        assert_eq!((ippo.algo, ippo.clip_eps), (Algo::Ippo, 0.05));
+        let own = Config::resolve(&[set(&["algo=ippo", "clip_eps=0.3"])]).expect("resolves");
+        assert_eq!(own.clip_eps, 0.3);
+    }
+
+    #[test]
+    fn every_shipped_file_is_embedded_and_resolves() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs");
+        let mut names = Vec::new();
+        let mut folders = vec![root.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).expect("configs/") {
+                let path = entry.expect("entry").path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    let name = path.strip_prefix(&root).expect("below").with_extension("");
+                    names.push(name.to_str().expect("utf-8").replace('\\', "/"));
+                }
+            }
+        }
+        names.sort();
+        let mut embedded: Vec<_> = PRESETS.iter().map(|(n, _)| (*n).to_owned()).collect();
+        embedded.sort();
+        assert_eq!(names, embedded);
+        for name in names {
+            let (env, algo) = name.rsplit_once('.').expect("env.algo");
+            let env = if env.contains('/') {
+                env.to_owned()
+            } else {
+                format!("{env}/3m")
+            };
+            let layer = set(&[&format!("env={env}"), &format!("algo={algo}")]);
+            let config = Config::resolve(&[layer]).expect("resolves");
+            let spec = merit_sim::registry::spec(&env, &EnvOptions::new()).expect("known");
+            config.check(&spec).expect("sensible");
+        }
+    }
+
+    #[test]
+    fn choices_are_those_of_the_enums() {
+        for key in ["algo", "network", "activation", "rnn_reset"] {
+            for name in choices(key).expect("a choice") {
+                Config::resolve(&[set(&[&format!("{key}={name}")])]).expect("resolves");
+            }
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named_with_what_is_near() {
+        assert_eq!(
+            error(&["learning_rat=1"]),
+            "--set: unknown key `learning_rat`, did you mean `learning_rate`?"
+        );
+        assert_eq!(
+            error(&["algo=mapo"]),
+            "--set: `algo` cannot be `mapo`; it takes ippo or mappo, did you mean `mappo`?"
+        );
+        assert_eq!(
+            error(&["envs=-4"]),
+            "--set: `envs` cannot be -4; it takes a whole number, 0 or more"
+        );
+        assert_eq!(
+            error(&["anneal_lr=7"]),
+            "--set: `anneal_lr` cannot be 7; it takes true or false"
+        );
+        assert!(Layer::from_assignments("--set", &["envs".into()]).is_err());
+        assert!(Layer::from_assignments("--set", &["envs=1".into(), "envs.x=1".into()]).is_err());
+    }
+
+    #[test]
+    fn broken_toml_is_located() {
+        let e = parse_toml(Path::new("a.toml"), "envs = 4\nrollout = = 3\n");
+        let e = e.expect_err("must be refused").to_string();
+        assert!(e.starts_with("a.toml:2:11: "), "{e}");
+    }
+
+    #[test]
+    fn sizes_are_checked_alone_and_together() {
+        let refused = |texts: &[&str]| {
+            let config = Config::resolve(&[set(texts)]).expect("resolves");
+            config
+                .check(&spec())
+                .expect_err("must be refused")
+                .to_string()
+        };
+        assert_eq!(refused(&["envs=0"]), "`envs` is 0: it takes 1 to 4194304");
+        assert!(refused(&["envs=1e12"]).starts_with("`envs` is 1000000000000"));
+        assert!(refused(&["learning_rate=nan"]).starts_with("`learning_rate` is NaN"));
+        assert!(refused(&["gamma=1.1"]).starts_with("`gamma` is 1.1"));
+        assert!(refused(&["total_steps=100"]).contains("one update alone takes 16384"));
+        assert!(refused(&["minibatches=7"]).contains("it must divide 49152"));
+        assert!(refused(&["minibatches=256", "network=gru"]).contains("it must divide 384"));
+        Config::default()
+            .check(&spec())
+            .expect("the defaults are fine");
     }
 }

@@ -2,6 +2,9 @@
 
 pub mod config;
 pub mod learner;
+pub mod record;
+pub mod run;
+pub mod train;
 
 /// What can go wrong while learning. Each message says what was asked, what was found and what to do.
 #[derive(Debug, thiserror::Error)]

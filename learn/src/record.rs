@@ -1,0 +1,221 @@
+//! What a run reports: the lines of `metrics.jsonl` and `timing.jsonl`, `summary.json` and `marl-eval.json`.
+
+use std::collections::BTreeMap;
+
+use merit_sim::env::EpisodeStats;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::config::Config;
+use crate::learner::{MemberReport, Timing};
+
+/// Whose episodes a record is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Those of the training policy that ended since the last record of this kind.
+    Train,
+    /// Those of an evaluation.
+    Eval,
+}
+
+/// A line of `metrics.jsonl`. It holds no time, so that a repeat writes the same bytes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    pub kind: Kind,
+    /// Environment steps of each member so far.
+    pub step: u64,
+    pub update: u64,
+    /// One per member.
+    pub members: Vec<MemberRecord>,
+}
+
+/// What the episodes of one member came to; means are absent where no episode ended.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MemberRecord {
+    pub seed: u64,
+    pub episodes: u64,
+    /// Undiscounted return of the team, mean over the episodes.
+    #[serde(rename = "return")]
+    pub mean_return: Option<f64>,
+    pub win_rate: Option<f64>,
+    /// In environment steps, mean over the episodes.
+    pub length: Option<f64>,
+    /// Share of the episodes that the step limit cut.
+    pub truncated: Option<f64>,
+    /// Losses and diagnostics of the last update; absent in evaluations.
+    #[serde(flatten)]
+    pub diagnostics: BTreeMap<String, Option<f64>>,
+}
+
+impl MemberRecord {
+    fn new(seed: u64, stats: &EpisodeStats, diagnostics: BTreeMap<String, Option<f64>>) -> Self {
+        let mean = |sum: f64| (stats.episodes > 0.0).then(|| sum / stats.episodes);
+        Self {
+            seed,
+            episodes: stats.episodes as u64,
+            mean_return: mean(stats.return_sum),
+            win_rate: mean(stats.wins),
+            length: mean(stats.length_sum),
+            truncated: mean(stats.truncations),
+            diagnostics,
+        }
+    }
+}
+
+impl Record {
+    pub fn training(config: &Config, step: u64, update: u64, reports: &[MemberReport]) -> Self {
+        let members = reports.iter().zip(config.seed..).map(|(report, seed)| {
+            // JSON has no NaN: a member that diverged shows as null, and the others go on.
+            let finite =
+                |(name, x): (&String, &f64)| (name.clone(), Some(*x).filter(|x| x.is_finite()));
+            MemberRecord::new(
+                seed,
+                &report.episodes,
+                report.diagnostics.iter().map(finite).collect(),
+            )
+        });
+        Self {
+            kind: Kind::Train,
+            step,
+            update,
+            members: members.collect(),
+        }
+    }
+
+    pub fn evaluation(config: &Config, step: u64, update: u64, stats: &[EpisodeStats]) -> Self {
+        let members = stats
+            .iter()
+            .zip(config.seed..)
+            .map(|(stats, seed)| MemberRecord::new(seed, stats, BTreeMap::new()));
+        Self {
+            kind: Kind::Eval,
+            step,
+            update,
+            members: members.collect(),
+        }
+    }
+
+    /// Mean over the members that have the value.
+    pub fn mean(&self, value: impl Fn(&MemberRecord) -> Option<f64>) -> Option<f64> {
+        let values: Vec<f64> = self.members.iter().filter_map(value).collect();
+        (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+    }
+}
+
+/// A line of `timing.jsonl`: where the time since the last one went.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TimingRecord {
+    pub step: u64,
+    pub rollout_s: f64,
+    pub update_s: f64,
+    /// Environment steps of all members per second of rollout, of update, and of both.
+    pub rollout_env_steps_per_s: f64,
+    pub update_env_steps_per_s: f64,
+    pub env_steps_per_s: f64,
+    pub launches_per_update: u64,
+    pub host_syncs_per_update: u64,
+}
+
+impl TimingRecord {
+    /// `env_steps` of all members took `timing`.
+    pub fn new(step: u64, env_steps: u64, timing: &Timing) -> Self {
+        let rate = |seconds: f64| env_steps as f64 / seconds.max(f64::MIN_POSITIVE);
+        Self {
+            step,
+            rollout_s: timing.rollout_s,
+            update_s: timing.update_s,
+            rollout_env_steps_per_s: rate(timing.rollout_s),
+            update_env_steps_per_s: rate(timing.update_s),
+            env_steps_per_s: rate(timing.rollout_s + timing.update_s),
+            launches_per_update: timing.launches_per_update,
+            host_syncs_per_update: timing.host_syncs_per_update,
+        }
+    }
+}
+
+/// `summary.json`: what training changed, per member and on average.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    pub env: String,
+    pub algo: crate::config::Algo,
+    pub seeds: Vec<u64>,
+    /// Environment steps of each member, and of all of them.
+    pub steps: u64,
+    pub total_steps: u64,
+    pub updates: u64,
+    pub win_rate_before: Option<f64>,
+    pub win_rate_after: Option<f64>,
+    pub return_before: Option<f64>,
+    pub return_after: Option<f64>,
+    pub members: Vec<MemberSummary>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MemberSummary {
+    pub before: MemberRecord,
+    pub after: MemberRecord,
+}
+
+impl Summary {
+    /// From the first and the last evaluation; nothing if there is none.
+    pub fn new(config: &Config, records: &[Record]) -> Option<Self> {
+        let mut evaluations = records.iter().filter(|r| r.kind == Kind::Eval);
+        let before = evaluations.next()?;
+        let after = evaluations.next_back().unwrap_or(before);
+        let members = before.members.iter().zip(&after.members);
+        Some(Self {
+            env: config.env.clone(),
+            algo: config.algo,
+            seeds: after.members.iter().map(|m| m.seed).collect(),
+            steps: after.step,
+            total_steps: after.step * after.members.len() as u64,
+            updates: after.update,
+            win_rate_before: before.mean(|m| m.win_rate),
+            win_rate_after: after.mean(|m| m.win_rate),
+            return_before: before.mean(|m| m.mean_return),
+            return_after: after.mean(|m| m.mean_return),
+            members: members
+                .map(|(before, after)| MemberSummary {
+                    before: before.clone(),
+                    after: after.clone(),
+                })
+                .collect(),
+        })
+    }
+}
+
+/// The evaluations in the format of the marl-eval tools: family, task, algorithm, seed, step, metric.
+///
+/// A metric is a list over episodes there; the device keeps sums only, so each list holds the mean.
+pub fn marl_eval(config: &Config, records: &[Record]) -> Value {
+    let evaluations: Vec<_> = records.iter().filter(|r| r.kind == Kind::Eval).collect();
+    let metrics = |m: &MemberRecord| -> Map<String, Value> {
+        let list = |x: Option<f64>| json!(x.into_iter().collect::<Vec<_>>());
+        [("win_rate", m.win_rate), ("return", m.mean_return)]
+            .map(|(name, x)| (name.to_owned(), list(x)))
+            .into_iter()
+            .collect()
+    };
+    let mut seeds = Map::new();
+    for p in 0..config.seeds {
+        let mut run = Map::new();
+        for (i, record) in evaluations.iter().enumerate() {
+            let Some(member) = record.members.get(p) else {
+                continue;
+            };
+            let mut step = metrics(member);
+            step.insert("step_count".into(), record.step.into());
+            run.insert(format!("step_{i}"), step.into());
+        }
+        if let Some(member) = evaluations.last().and_then(|r| r.members.get(p)) {
+            run.insert("absolute_metrics".into(), metrics(member).into());
+        }
+        seeds.insert(format!("seed_{}", config.seed + p as u64), run.into());
+    }
+    let (family, task) = config
+        .env
+        .split_once('/')
+        .unwrap_or((&config.env, &config.env));
+    json!({ family: { task: { config.algo.name(): seeds } } })
+}
