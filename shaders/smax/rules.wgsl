@@ -284,6 +284,7 @@ fn damage_share(first: u32, end: u32) -> f32 {
     return abs(sum) / f32(end - first);
 }
 
+/// The sums are cleared when they are read; word 0 counts the episodes.
 fn add(word: u32, x: f32) { sums[word * G + g] += x; }
 
 fn outcome() {
@@ -306,7 +307,7 @@ fn outcome() {
     e_step[le()] = step + 1u;
     let total = bitcast<f32>(state[env_word(2u)]) + r.x;
     state[env_word(2u)] = bitcast<u32>(select(total, 0.0, over || cut));
-    if (over || cut) {
+    if ((over || cut) && (QUOTA == 0u || sums[g] < f32(QUOTA))) {
         let length = f32(step + 1u);
         add(0u, 1.0);
         add(1u, total);

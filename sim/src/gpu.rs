@@ -74,6 +74,13 @@ impl AdapterChoice {
     }
 }
 
+impl AdapterChoice {
+    /// What the environment variable `MERIT_ADAPTER` says.
+    pub fn from_env() -> Self {
+        std::env::var("MERIT_ADAPTER").map_or(Self::Best, |t| Self::parse(&t))
+    }
+}
+
 impl fmt::Display for AdapterChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

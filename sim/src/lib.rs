@@ -6,6 +6,7 @@
 //! Sizes are named as everywhere in this project: `T` steps of a rollout, `P` members of a population, `E` environments
 //! of a member, `G = P · E` environments in all, `A` agents, `D` observation features, `S` state features, `N` actions.
 
+pub mod bench;
 pub mod env;
 pub mod golden;
 pub mod gpu;

@@ -78,6 +78,9 @@ pub struct Batch {
     /// Observation slots of the [`crate::env::EnvIo`].
     pub slots: usize,
     pub driver: Driver,
+    /// Episodes of each environment that count in the statistics, 0 for all: an evaluation counts the same number of
+    /// every environment, else short episodes would be over-represented.
+    pub episode_quota: u32,
     pub layout: Layout,
     /// Compile with wgpu's bounds checks (tests do; they cost about a third on a software device).
     pub checked: bool,

@@ -291,6 +291,7 @@ impl Smax {
             workgroup,
             groups_x,
             driver: batch.driver,
+            quota: batch.episode_quota,
             replaying,
         });
         let module = gpu.shader("smax", &source, !batch.checked);
@@ -515,6 +516,7 @@ struct Source<'a> {
     workgroup: usize,
     groups_x: u32,
     driver: Driver,
+    quota: u32,
     /// `Some(auto_reset)` where the draws come from outside.
     replaying: Option<bool>,
 }
@@ -541,6 +543,7 @@ fn source(s: &Source<'_>) -> String {
     number("GROUPS_X", s.groups_x as usize);
     number("WORLD_STEPS", o.world_steps_per_env_step as usize);
     number("MAX_STEPS", o.max_steps as usize);
+    number("QUOTA", s.quota as usize);
     number("MEMORY_FIRST", s.layout.memory_first);
     number("MEMORY_UNITS", s.layout.memory_units);
     let driver = match s.driver {
