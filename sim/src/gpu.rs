@@ -40,6 +40,16 @@ pub enum GpuError {
         largest: u64,
         unit: &'static str,
     },
+    #[error(
+        "adapter `{adapter}` has no memory left for {what}: ask for fewer environments, steps or members"
+    )]
+    OutOfMemory { adapter: String, what: String },
+    #[error("the driver of adapter `{adapter}` refused {what}: {reason}")]
+    Refused {
+        adapter: String,
+        what: String,
+        reason: String,
+    },
     #[error("the device was lost while {doing}: {reason}")]
     Lost { doing: &'static str, reason: String },
     #[error("{what} holds {found} bytes, {needed} were expected")]
@@ -304,6 +314,29 @@ impl Gpu {
     pub fn write<T: Pod>(&self, region: &Region, data: &[T]) {
         self.queue
             .write_buffer(&region.buffer, region.offset, bytemuck::cast_slice(data));
+    }
+
+    /// Runs `f`, which allocates or compiles, and turns what the driver objects to into an error; without it wgpu panics.
+    ///
+    /// # Errors
+    /// [`GpuError::OutOfMemory`], [`GpuError::Refused`].
+    pub fn guarded<T>(&self, what: &str, f: impl FnOnce() -> T) -> Result<T, GpuError> {
+        let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let out = f();
+        let refused = pollster::block_on(validation.pop());
+        let exhausted = pollster::block_on(memory.pop());
+        let (adapter, what) = (self.info.name.clone(), what.to_owned());
+        // A buffer that could not be allocated is also invalid to whatever binds it: the shortage is the cause.
+        match (exhausted, refused) {
+            (Some(_), _) => Err(GpuError::OutOfMemory { adapter, what }),
+            (None, Some(e)) => Err(GpuError::Refused {
+                adapter,
+                what,
+                reason: e.to_string(),
+            }),
+            (None, None) => Ok(out),
+        }
     }
 
     /// An encoder for one submission.

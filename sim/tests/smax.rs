@@ -467,3 +467,16 @@ fn races_draw_only_their_two_types_and_mirror_them() {
         "{zerglings} zerglings of 22,000"
     );
 }
+
+#[test]
+fn a_batch_that_does_not_fit_says_what_would() {
+    let gpu = gpu();
+    let c = config("smax/27m_vs_30m", serde_json::json!({}));
+    let huge = batch(1 << 26, Driver::Random, Layout::Auto);
+    let error = Smax::new(&gpu, c, &huge).err().expect("too large");
+    let text = error.to_string();
+    assert!(
+        text.contains("use at most") && text.contains("environments"),
+        "{text}"
+    );
+}

@@ -174,7 +174,7 @@ impl Smax {
     /// # Errors
     /// [`EnvError::Empty`] for an empty batch, [`GpuError::TooLarge`] for one that the adapter cannot bind.
     pub fn new(gpu: &Gpu, config: SmaxConfig, batch: &Batch) -> Result<Self, EnvError> {
-        Self::build(gpu, config, batch, None)
+        Self::guarded(gpu, config, batch, None)
     }
 
     /// A batch whose random draws come from [`Smax::set_replay`]: recorded cooldown noise and chased units. Without
@@ -188,7 +188,21 @@ impl Smax {
         batch: &Batch,
         auto_reset: bool,
     ) -> Result<Self, EnvError> {
-        Self::build(gpu, config, batch, Some(auto_reset))
+        Self::guarded(gpu, config, batch, Some(auto_reset))
+    }
+
+    fn guarded(
+        gpu: &Gpu,
+        config: SmaxConfig,
+        batch: &Batch,
+        replaying: Option<bool>,
+    ) -> Result<Self, EnvError> {
+        let what = format!(
+            "{} environments of smax/{}",
+            batch.envs(),
+            config.scenario.name
+        );
+        gpu.guarded(&what, || Self::build(gpu, config, batch, replaying))?
     }
 
     fn build(
