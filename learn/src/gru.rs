@@ -1,0 +1,331 @@
+//! The recurrent half of a GRU over whole sequences: one dispatch forward, one backward, whatever the length.
+//!
+//! Burn computes the input half `x W_i + b` of all steps as one matrix product before the scan, and the gradients of the
+//! weights as matrix products after it. An unrolled cell would cost some 35 launches a step, 4,500 for a rollout of 128.
+
+use merit_sim::gpu::{Access, Gpu, GpuError, Region};
+
+/// Sequences of one workgroup: each weight that is loaded serves so many products. More would leave a GPU with too few
+/// workgroups for the usual few hundred sequences.
+const ROWS: u32 = 8;
+
+/// The device memory of one scan. `P` members, `T` steps, `R` sequences, `H` hidden units, all `f32`.
+#[derive(Clone, Debug)]
+pub struct GruMemory {
+    /// `[P, H, 3H]`: recurrent weights, columns r, z, n.
+    pub weights: Region,
+    /// `[P, H]`: the bias inside the reset gate's product, `c_n`.
+    pub bias_n: Region,
+    /// `[P, R, H]`: state in front of the first step.
+    pub start: Region,
+    /// `[P, T, R]`: 1 where the memory is forgotten in front of the step.
+    pub reset_in: Region,
+    /// `[P, T, R, 3H]`: input half.
+    pub x: Region,
+    /// `[P, T, R, H]`: new states (forward's result).
+    pub h: Region,
+    /// `[P, T, R, H]`: the state that each step started from, after the reset (forward's, for the weights' gradient).
+    pub previous: Region,
+    /// `[P, T, R, H]`: gradient of the loss with respect to `h` (backward's input).
+    pub h_grad: Region,
+    /// `[P, T, R, 3H]`: gradient with respect to `x` (backward's result).
+    pub x_grad: Region,
+    /// `[P, T, R, 3H]`: gradient with respect to `previous · weights`, `c_n` added to its last third (backward's result):
+    /// `previousᵀ · hidden_grad` is the gradient of the weights, the sum of its last third that of `c_n`.
+    pub hidden_grad: Region,
+}
+
+/// The scan over [`GruMemory`], bound once and recorded as often as needed.
+pub struct GruScan {
+    forward: (wgpu::ComputePipeline, wgpu::BindGroup),
+    backward: (wgpu::ComputePipeline, wgpu::BindGroup),
+    transpose: (wgpu::ComputePipeline, wgpu::BindGroup),
+    groups: u32,
+    transpose_groups: u32,
+    members: u32,
+}
+
+impl GruScan {
+    /// Dispatches of one forward, and of one backward pass (the transposition of the weights included).
+    pub const DISPATCHES: [u64; 2] = [1, 2];
+
+    /// # Errors
+    /// [`GpuError::Limit`] if `hidden` exceeds the adapter's workgroup, [`GpuError::TooLarge`] for the gates' memory.
+    pub fn new(
+        gpu: &Gpu,
+        [members, steps, rows, hidden]: [usize; 4],
+        m: &GruMemory,
+    ) -> Result<Self, GpuError> {
+        let widest = gpu.limits.max_compute_invocations_per_workgroup;
+        if hidden as u32 > widest {
+            return Err(GpuError::Limit {
+                adapter: gpu.info.name.clone(),
+                what: "max_compute_invocations_per_workgroup",
+                found: widest.into(),
+                needed: hidden as u64,
+            });
+        }
+        let per_row = 16 * (members * steps * hidden) as u64;
+        gpu.check_fits("the gates of the GRU", per_row, rows as u64, "sequences")?;
+        gpu.guarded("the GRU's kernels", || {
+            let gates = gpu.storage("gru gates", per_row * rows as u64);
+            let transposed = gpu.storage("gru weights, transposed", m.weights.size);
+            // Bindings that an entry point does not use still need a buffer, each its own.
+            let unused: Vec<Region> = (0..8).map(|_| gpu.storage("unused", 4)).collect();
+            let shape = gpu.uniform_from(
+                "gru shape",
+                &[[members as u32, steps as u32, rows as u32, 0]],
+            );
+            let source = format!(
+                "const H: u32 = {hidden}u;\nconst ROWS: u32 = {ROWS}u;\n{}",
+                include_str!("../../shaders/learn/gru_scan.wgsl")
+            );
+            let module = gpu.shader("gru", &source, false);
+            let mut accesses = [Access::ReadWrite; 10];
+            accesses[0] = Access::Uniform(16);
+            let layout = gpu.layout("gru", &accesses);
+            let kernel = |entry: &str, regions: [&Region; 9]| {
+                let mut resources = vec![shape.as_entire_binding()];
+                resources.extend(regions.iter().map(|r| r.binding()));
+                let pipeline = gpu.pipeline(entry, &module, entry, &layout);
+                (pipeline, gpu.bind(entry, &layout, &resources))
+            };
+            let u = &unused;
+            Self {
+                forward: kernel(
+                    "forward",
+                    [
+                        &m.weights,
+                        &m.bias_n,
+                        &m.start,
+                        &m.reset_in,
+                        &m.x,
+                        &m.previous,
+                        &gates,
+                        &m.h,
+                        &u[0],
+                    ],
+                ),
+                backward: kernel(
+                    "backward",
+                    [
+                        &transposed,
+                        &u[0],
+                        &u[1],
+                        &m.reset_in,
+                        &m.h_grad,
+                        &m.previous,
+                        &gates,
+                        &m.x_grad,
+                        &m.hidden_grad,
+                    ],
+                ),
+                transpose: kernel(
+                    "transpose",
+                    [
+                        &m.weights,
+                        &u[0],
+                        &u[1],
+                        &u[2],
+                        &u[3],
+                        &transposed,
+                        &u[4],
+                        &u[5],
+                        &u[6],
+                    ],
+                ),
+                groups: (rows as u32).div_ceil(ROWS),
+                transpose_groups: (3 * hidden * hidden).div_ceil(64) as u32,
+                members: members as u32,
+            }
+        })
+    }
+
+    fn record(
+        pass: &mut wgpu::ComputePass<'_>,
+        (pipeline, bindings): &(wgpu::ComputePipeline, wgpu::BindGroup),
+        groups: u32,
+        members: u32,
+    ) {
+        pass.set_pipeline(pipeline);
+        pass.set_bind_group(0, bindings, &[]);
+        pass.dispatch_workgroups(groups, members, 1);
+    }
+
+    /// `x`, `start` and `reset_in` to `h` and `previous`.
+    pub fn record_forward(&self, pass: &mut wgpu::ComputePass<'_>) {
+        Self::record(pass, &self.forward, self.groups, self.members);
+    }
+
+    /// `h_grad` to `x_grad` and `hidden_grad`; the gradient stops at `start`. Follows a forward pass over the same memory.
+    pub fn record_backward(&self, pass: &mut wgpu::ComputePass<'_>) {
+        Self::record(pass, &self.transpose, self.transpose_groups, self.members);
+        Self::record(pass, &self.backward, self.groups, self.members);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use merit_sim::gpu::AdapterChoice;
+    use merit_sim::rng::threefry2x32;
+
+    const SHAPE: [usize; 4] = [2, 5, 11, 16];
+
+    /// Numbers in [-1, 1), a function of the name and the index.
+    fn numbers(name: u32, count: usize) -> Vec<f32> {
+        let draw = |i| threefry2x32([name, 0], [i as u32, 0])[0];
+        (0..count)
+            .map(|i| draw(i) as f32 / (1u64 << 31) as f32 - 1.0)
+            .collect()
+    }
+
+    struct Data {
+        weights: Vec<f32>,
+        bias_n: Vec<f32>,
+        start: Vec<f32>,
+        reset_in: Vec<f32>,
+        x: Vec<f32>,
+        h_grad: Vec<f32>,
+    }
+
+    fn data() -> Data {
+        let [p, t, r, h] = SHAPE;
+        Data {
+            weights: numbers(1, p * h * 3 * h).iter().map(|w| w * 0.5).collect(),
+            bias_n: numbers(2, p * h),
+            start: numbers(3, p * r * h),
+            reset_in: numbers(4, p * t * r)
+                .iter()
+                .map(|&x| f32::from(u8::from(x > 0.5)))
+                .collect(),
+            x: numbers(5, p * t * r * 3 * h),
+            h_grad: numbers(6, p * t * r * h),
+        }
+    }
+
+    /// States of all steps, by the formulas, in float64: the slow obvious path.
+    fn reference(d: &Data, weights: &[f64], bias_n: &[f64], x: &[f64]) -> Vec<f64> {
+        let [p, t, r, h] = SHAPE;
+        let mut out = vec![0.0; p * t * r * h];
+        let sigmoid = |v: f64| 1.0 / (1.0 + (-v).exp());
+        for m in 0..p {
+            for q in 0..r {
+                let begin = (m * r + q) * h;
+                let mut state: Vec<f64> = d.start[begin..][..h]
+                    .iter()
+                    .map(|&v| f64::from(v))
+                    .collect();
+                for s in 0..t {
+                    let row = (m * t + s) * r + q;
+                    let keep = 1.0 - f64::from(d.reset_in[row]);
+                    state.iter_mut().for_each(|v| *v *= keep);
+                    let dot = |column: usize| -> f64 {
+                        (0..h)
+                            .map(|k| state[k] * weights[(m * h + k) * 3 * h + column])
+                            .sum()
+                    };
+                    let next: Vec<f64> = (0..h)
+                        .map(|j| {
+                            let input = |gate: usize| x[row * 3 * h + gate * h + j];
+                            let rg = sigmoid(input(0) + dot(j));
+                            let zg = sigmoid(input(1) + dot(h + j));
+                            let n = (input(2) + rg * (dot(2 * h + j) + bias_n[m * h + j])).tanh();
+                            (1.0 - zg) * n + zg * state[j]
+                        })
+                        .collect();
+                    out[row * h..][..h].copy_from_slice(&next);
+                    state = next;
+                }
+            }
+        }
+        out
+    }
+
+    fn wide(v: &[f32]) -> Vec<f64> {
+        v.iter().map(|&x| f64::from(x)).collect()
+    }
+
+    #[test]
+    fn the_scan_equals_the_formulas_and_its_gradient_their_differences() {
+        let gpu = Gpu::open(&AdapterChoice::from_env()).unwrap();
+        let [p, t, r, h] = SHAPE;
+        let d = data();
+        let room = |n: usize| gpu.storage("test", 4 * n as u64);
+        let cells = p * t * r;
+        let m = GruMemory {
+            weights: gpu.storage_from("w", &d.weights),
+            bias_n: gpu.storage_from("c", &d.bias_n),
+            start: gpu.storage_from("start", &d.start),
+            reset_in: gpu.storage_from("reset", &d.reset_in),
+            x: gpu.storage_from("x", &d.x),
+            h: room(cells * h),
+            previous: room(cells * h),
+            h_grad: gpu.storage_from("dh", &d.h_grad),
+            x_grad: room(cells * 3 * h),
+            hidden_grad: room(cells * 3 * h),
+        };
+        let scan = GruScan::new(&gpu, SHAPE, &m).unwrap();
+        let mut encoder = gpu.encoder();
+        {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            scan.record_forward(&mut pass);
+            scan.record_backward(&mut pass);
+        }
+        gpu.submit(encoder);
+
+        let (w, c, x) = (wide(&d.weights), wide(&d.bias_n), wide(&d.x));
+        let states = reference(&d, &w, &c, &x);
+        let ours: Vec<f32> = gpu.read(&m.h).unwrap();
+        for (i, (a, b)) in ours.iter().zip(&states).enumerate() {
+            assert!(
+                (f64::from(*a) - b).abs() < 1e-5,
+                "h[{i}] is {a}, the formulas give {b}"
+            );
+        }
+
+        // d(sum of h_grad · h) by central differences, for a spread of entries of x, weights and bias.
+        let dh = wide(&d.h_grad);
+        let loss = |w: &[f64], c: &[f64], x: &[f64]| -> f64 {
+            let h = reference(&d, w, c, x);
+            h.iter().zip(&dh).map(|(h, g)| h * g).sum()
+        };
+        let slope = |v: &[f64], i: usize, f: &dyn Fn(&[f64]) -> f64| {
+            let (mut up, mut down) = (v.to_vec(), v.to_vec());
+            up[i] += 1e-5;
+            down[i] -= 1e-5;
+            (f(&up) - f(&down)) / 2e-5
+        };
+        let x_grad: Vec<f32> = gpu.read(&m.x_grad).unwrap();
+        let hidden_grad: Vec<f32> = gpu.read(&m.hidden_grad).unwrap();
+        let previous: Vec<f32> = gpu.read(&m.previous).unwrap();
+        for i in (0..x.len()).step_by(173) {
+            let want = slope(&x, i, &|x| loss(&w, &c, x));
+            assert!(
+                (f64::from(x_grad[i]) - want).abs() < 1e-4,
+                "dx[{i}]: {} and {want}",
+                x_grad[i]
+            );
+        }
+        for i in (0..w.len()).step_by(97) {
+            let (member, k, column) = (i / (3 * h * h), i / (3 * h) % h, i % (3 * h));
+            let rows = member * t * r..(member + 1) * t * r;
+            let ours: f64 = rows
+                .map(|row| {
+                    f64::from(previous[row * h + k]) * f64::from(hidden_grad[row * 3 * h + column])
+                })
+                .sum();
+            let want = slope(&w, i, &|w| loss(w, &c, &x));
+            assert!((ours - want).abs() < 2e-4, "dW[{i}]: {ours} and {want}");
+        }
+        for i in 0..p * h {
+            let (member, j) = (i / h, i % h);
+            let rows = member * t * r..(member + 1) * t * r;
+            let ours: f64 = rows
+                .map(|row| f64::from(hidden_grad[row * 3 * h + 2 * h + j]))
+                .sum();
+            let want = slope(&c, i, &|c| loss(&w, c, &x));
+            assert!((ours - want).abs() < 2e-4, "dc[{i}]: {ours} and {want}");
+        }
+    }
+}
