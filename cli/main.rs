@@ -1,1 +1,59 @@
-fn main() {}
+//! `merit`: simulate, train, evaluate, measure. One module per command; the libraries do the work.
+
+mod bench;
+mod curve;
+mod doctor;
+mod envs;
+mod failure;
+mod output;
+mod parity;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use merit_sim::gpu::AdapterChoice;
+
+/// Multi-agent reinforcement learning with GPU environments: which agent, and which moment, earned the reward.
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Cli {
+    /// Graphics adapter: its number in `merit doctor`, or a part of its name [default: the fastest kind]
+    #[arg(
+        long,
+        global = true,
+        env = "MERIT_ADAPTER",
+        value_name = "NAME|INDEX",
+        default_value = ""
+    )]
+    #[arg(hide_default_value = true)]
+    adapter: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Doctor(doctor::Doctor),
+    Envs(envs::Envs),
+    Parity(parity::Parity),
+    Bench(bench::Bench),
+    Curve(curve::Curve),
+}
+
+fn main() -> ExitCode {
+    if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+        // Mesa's device selection asks the desktop which adapter it prefers, and prints errors where there is none.
+        // SAFETY: no other thread runs yet.
+        unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
+    }
+    let cli = Cli::parse();
+    let adapter = AdapterChoice::parse(&cli.adapter);
+    let done = match cli.command {
+        Command::Doctor(c) => c.run(&adapter),
+        Command::Envs(c) => c.run(),
+        Command::Parity(c) => c.run(&adapter),
+        Command::Bench(c) => c.run(&adapter),
+        Command::Curve(c) => c.run(),
+    };
+    done.unwrap_or_else(|error| failure::report(&error))
+}

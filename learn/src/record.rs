@@ -104,33 +104,43 @@ impl Record {
 }
 
 /// A line of `timing.jsonl`: where the time since the last one went.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TimingRecord {
+    /// Environment steps of each member so far.
     pub step: u64,
+    /// Environment steps of all members since the last line, and the seconds they took.
+    pub env_steps: u64,
     pub rollout_s: f64,
     pub update_s: f64,
-    /// Environment steps of all members per second of rollout, of update, and of both.
-    pub rollout_env_steps_per_s: f64,
-    pub update_env_steps_per_s: f64,
     pub env_steps_per_s: f64,
     pub launches_per_update: u64,
     pub host_syncs_per_update: u64,
 }
 
 impl TimingRecord {
-    /// `env_steps` of all members took `timing`.
     pub fn new(step: u64, env_steps: u64, timing: &Timing) -> Self {
-        let rate = |seconds: f64| env_steps as f64 / seconds.max(f64::MIN_POSITIVE);
         Self {
             step,
+            env_steps,
             rollout_s: timing.rollout_s,
             update_s: timing.update_s,
-            rollout_env_steps_per_s: rate(timing.rollout_s),
-            update_env_steps_per_s: rate(timing.update_s),
-            env_steps_per_s: rate(timing.rollout_s + timing.update_s),
+            env_steps_per_s: env_steps as f64
+                / (timing.rollout_s + timing.update_s).max(f64::MIN_POSITIVE),
             launches_per_update: timing.launches_per_update,
             host_syncs_per_update: timing.host_syncs_per_update,
         }
+    }
+
+    /// All lines of a run as one; launches and syncs are those of the last.
+    pub fn total(lines: &[Self]) -> Self {
+        let last = lines.last().cloned().unwrap_or_default();
+        let timing = Timing {
+            rollout_s: lines.iter().map(|t| t.rollout_s).sum(),
+            update_s: lines.iter().map(|t| t.update_s).sum(),
+            launches_per_update: last.launches_per_update,
+            host_syncs_per_update: last.host_syncs_per_update,
+        };
+        Self::new(last.step, lines.iter().map(|t| t.env_steps).sum(), &timing)
     }
 }
 

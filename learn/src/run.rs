@@ -46,6 +46,8 @@ pub enum RunError {
     },
     #[error("{0} has no checkpoint yet; `merit train --resume {0}` starts it again")]
     NoCheckpoint(PathBuf),
+    #[error("{0} has no record of training yet")]
+    NoRecords(PathBuf),
     #[error("{path}: {reason}")]
     Io { path: PathBuf, reason: io::Error },
     #[error(transparent)]
@@ -416,24 +418,32 @@ fn checkpoints(run: &Path) -> Result<Vec<u64>, RunError> {
     Ok(steps)
 }
 
-/// The newest checkpoint of a run: its step, its file and its arrays.
+/// A checkpoint that was read back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Saved {
+    pub step: u64,
+    pub path: PathBuf,
+    pub arrays: Checkpoint,
+}
+
+/// The newest checkpoint of a run.
 ///
 /// # Errors
 /// [`RunError::Damaged`] names the file and the one before it.
-pub fn newest_checkpoint(run: &Path) -> Result<Option<(u64, PathBuf, Checkpoint)>, RunError> {
+pub fn newest_checkpoint(run: &Path) -> Result<Option<Saved>, RunError> {
     let steps = checkpoints(run)?;
     let Some(&step) = steps.last() else {
         return Ok(None);
     };
     let path = checkpoint_path(run, step);
-    let checkpoint = read_checkpoint(&path, step).map_err(|problem| {
+    let arrays = read_checkpoint(&path, step).map_err(|problem| {
         let remedy = match steps.iter().rev().nth(1) {
             Some(older) => format!("delete it to go on from step {older}"),
             None => "delete it to start the run again".to_owned(),
         };
         damaged(&path, problem, remedy)
     })?;
-    Ok(Some((step, path, checkpoint)))
+    Ok(Some(Saved { step, path, arrays }))
 }
 
 /// What the header of a checkpoint file says besides the arrays. One entry: the header's map has no fixed order, and a

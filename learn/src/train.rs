@@ -3,14 +3,14 @@
 //! All points are counted in updates from the start of the run, so a resumed run passes the same ones. A checkpoint is
 //! always also a log point: the sums of ended episodes are empty then and need no saving.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::LearnError;
 use crate::config::Config;
 use crate::learner::Learner;
 use crate::record::{Record, Summary, TimingRecord};
-use crate::run::{Run, RunError, newest_checkpoint};
+use crate::run::{Run, RunError, Saved};
 
 /// Evaluations play in environments of other seeds than training; the same ones each time, so that two evaluations of
 /// a run differ by the policy alone.
@@ -69,32 +69,29 @@ impl Schedule {
     }
 }
 
-/// Puts `learner` and `run` where the newest checkpoint stands, or at the start if there is none. Returns its step.
+/// Puts `learner` and `run` where `saved` stands, or at the start if there is no checkpoint.
 ///
 /// # Errors
-/// [`RunError::Damaged`] names the checkpoint and what to do.
-pub fn resume(learner: &mut dyn Learner, run: &mut Run) -> Result<Option<u64>, RunError> {
-    let newest = newest_checkpoint(run.path())?;
-    if let Some((_, path, checkpoint)) = &newest {
-        restore(learner, path, checkpoint)?;
+/// As [`restore`] and [`Run::rewind`].
+pub fn resume(
+    learner: &mut dyn Learner,
+    run: &mut Run,
+    saved: Option<&Saved>,
+) -> Result<(), RunError> {
+    if let Some(saved) = saved {
+        restore(learner, saved)?;
     }
-    let step = newest.map(|(step, ..)| step);
-    run.rewind(step)?;
-    Ok(step)
+    run.rewind(saved.map(|s| s.step))
 }
 
 /// [`Learner::restore`], with the file in the message.
 ///
 /// # Errors
 /// [`RunError::Damaged`] if the checkpoint is not this learner's.
-pub fn restore(
-    learner: &mut dyn Learner,
-    path: &Path,
-    checkpoint: &crate::learner::Checkpoint,
-) -> Result<(), RunError> {
-    learner.restore(checkpoint).map_err(|e| match e {
+pub fn restore(learner: &mut dyn Learner, saved: &Saved) -> Result<(), RunError> {
+    learner.restore(&saved.arrays).map_err(|e| match e {
         LearnError::Checkpoint(problem) => RunError::Damaged {
-            path: PathBuf::from(path),
+            path: saved.path.clone(),
             problem,
             remedy: "it was written for another configuration or version".into(),
         },
@@ -167,12 +164,13 @@ fn evaluate(
 mod tests {
     use std::collections::BTreeMap;
     use std::fs;
+    use std::path::PathBuf;
 
     use merit_sim::env::EpisodeStats;
 
     use super::*;
     use crate::learner::{Array, Checkpoint, MemberReport, Timing};
-    use crate::run::{RunInfo, check_free};
+    use crate::run::{RunInfo, check_free, newest_checkpoint};
 
     /// A learner whose whole state is one number per member that every update scrambles, so that a lost or repeated
     /// update shows in every later byte.
@@ -342,7 +340,7 @@ mod tests {
     fn go_on(path: &Path) -> Result<Outcome, RunError> {
         let mut run = Run::open(path)?;
         let mut learner = Scrambler::new(&run.info.config);
-        resume(&mut learner, &mut run)?;
+        resume(&mut learner, &mut run, newest_checkpoint(path)?.as_ref())?;
         go(&mut learner, &mut run)
     }
 
@@ -510,8 +508,8 @@ mod tests {
             ),
         ]);
         run.save(7, &checkpoint).expect("saved");
-        let (step, _, read) = newest_checkpoint(&path).expect("reads").expect("exists");
-        assert_eq!((step, read), (7, checkpoint));
+        let saved = newest_checkpoint(&path).expect("reads").expect("exists");
+        assert_eq!((saved.step, saved.arrays), (7, checkpoint));
     }
 
     #[test]

@@ -1,0 +1,189 @@
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::anyhow;
+use clap::{Args, ValueEnum};
+use merit_learn::record::{Kind, MemberRecord};
+use merit_learn::run::{RunError, RunInfo, records};
+use plotters::prelude::*;
+
+use crate::output::{print, short};
+
+/// Draw learning curves of runs: mean and range over the seeds
+#[derive(Args)]
+pub struct Curve {
+    /// Directories of runs
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<PathBuf>,
+    /// SVG file to write
+    #[arg(long, value_name = "FILE.svg")]
+    out: PathBuf,
+    #[arg(long, value_enum, default_value_t = Metric::WinRate)]
+    metric: Metric,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Metric {
+    WinRate,
+    Return,
+    Length,
+}
+
+impl Metric {
+    fn of(self, member: &MemberRecord) -> Option<f64> {
+        match self {
+            Self::WinRate => member.win_rate,
+            Self::Return => member.mean_return,
+            Self::Length => member.length,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::WinRate => "win rate",
+            Self::Return => "return",
+            Self::Length => "episode length (environment steps)",
+        }
+    }
+}
+
+impl Curve {
+    pub fn run(&self) -> anyhow::Result<ExitCode> {
+        draw(&self.runs, &self.out, self.metric)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// A line of the picture.
+struct Series {
+    label: String,
+    env: String,
+    /// Step, then mean, least and greatest over the seeds, of the episodes that ended since the point before.
+    training: Vec<(f64, [f64; 3])>,
+    /// Step and mean of the evaluations.
+    evaluations: Vec<(f64, f64)>,
+}
+
+impl Series {
+    fn read(run: &Path, metric: Metric) -> Result<Self, RunError> {
+        let config = RunInfo::read(run)?.config;
+        let (mut training, mut evaluations) = (Vec::new(), Vec::new());
+        for record in records(run)? {
+            let values: Vec<f64> = record.members.iter().filter_map(|m| metric.of(m)).collect();
+            let Some(mean) = record.mean(|m| metric.of(m)) else {
+                continue;
+            };
+            let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+            let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            match record.kind {
+                Kind::Train => training.push((record.step as f64, [mean, low, high])),
+                Kind::Eval => evaluations.push((record.step as f64, mean)),
+            }
+        }
+        if training.is_empty() {
+            return Err(RunError::NoRecords(run.to_owned()));
+        }
+        let name = run.file_name().unwrap_or(run.as_os_str()).to_string_lossy();
+        let label = format!("{name}: {}, {} seeds", config.algo.name(), config.seeds);
+        Ok(Self {
+            label,
+            env: config.env,
+            training,
+            evaluations,
+        })
+    }
+}
+
+/// Reads `runs` and writes the picture to `out`.
+pub fn draw(runs: &[PathBuf], out: &Path, metric: Metric) -> anyhow::Result<()> {
+    let series = runs
+        .iter()
+        .map(|run| Series::read(run, metric))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut svg = String::new();
+    // The error of the drawing library borrows the picture.
+    picture(&mut svg, &series, metric).map_err(|e| anyhow!("drawing: {e}"))?;
+    std::fs::write(out, svg).map_err(|reason| RunError::NotWritable {
+        path: out.to_owned(),
+        reason,
+    })?;
+    print(&format!("curve       {}\n", out.display()))?;
+    Ok(())
+}
+
+/// Win rates are shares; everything else gets the range that its points take.
+fn heights(series: &[Series], metric: Metric) -> Range<f64> {
+    if metric == Metric::WinRate {
+        return 0.0..1.0;
+    }
+    let bands = series
+        .iter()
+        .flat_map(|s| &s.training)
+        .flat_map(|(_, band)| band);
+    let (low, high) = bands.fold((0.0f64, f64::MIN_POSITIVE), |(l, h), &x| {
+        (l.min(x), h.max(x))
+    });
+    low..high * 1.05
+}
+
+fn picture(
+    svg: &mut String,
+    series: &[Series],
+    metric: Metric,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let root = SVGBackend::with_string(svg, (860, 520)).into_drawing_area();
+    root.fill(&WHITE)?;
+    let mut envs: Vec<_> = series.iter().map(|s| s.env.as_str()).collect();
+    envs.dedup();
+    let title = format!(
+        "{}: {} while training, mean and range over seeds",
+        envs.join(", "),
+        metric.name()
+    );
+    let steps = series
+        .iter()
+        .flat_map(|s| &s.training)
+        .map(|(step, _)| *step);
+    let last = steps.fold(1.0, f64::max);
+    let mut chart = ChartBuilder::on(&root)
+        .caption(title, ("sans-serif", 18))
+        .margin(16)
+        .x_label_area_size(44)
+        .y_label_area_size(60)
+        .build_cartesian_2d(0.0..last, heights(series, metric))?;
+    chart
+        .configure_mesh()
+        .light_line_style(TRANSPARENT)
+        .x_desc("environment steps of each seed")
+        .y_desc(metric.name())
+        .x_label_formatter(&|x| short(*x))
+        .label_style(("sans-serif", 13))
+        .draw()?;
+    for (i, s) in series.iter().enumerate() {
+        let color = Palette99::pick(i).to_rgba();
+        let upper = s.training.iter().map(|(x, [_, _, high])| (*x, *high));
+        let lower = s.training.iter().rev().map(|(x, [_, low, _])| (*x, *low));
+        let band: Vec<_> = upper.chain(lower).collect();
+        chart.draw_series([Polygon::new(band, color.mix(0.2).filled())])?;
+        let mean = s.training.iter().map(|(x, [mean, ..])| (*x, *mean));
+        chart
+            .draw_series(LineSeries::new(mean, color.stroke_width(2)))?
+            .label(&s.label)
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], color.stroke_width(2)));
+        chart.draw_series(
+            s.evaluations
+                .iter()
+                .map(|at| Circle::new(*at, 4, color.filled())),
+        )?;
+    }
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::LowerRight)
+        .background_style(WHITE.mix(0.8))
+        .border_style(BLACK.mix(0.3))
+        .label_font(("sans-serif", 13))
+        .draw()?;
+    root.present()?;
+    Ok(())
+}

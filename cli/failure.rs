@@ -1,0 +1,83 @@
+//! Exit codes: 2 for what the caller can mend (input, files, adapter), 1 for the rest.
+
+use std::io;
+use std::process::ExitCode;
+
+use merit_learn::LearnError;
+use merit_learn::config::ConfigError;
+use merit_learn::run::RunError;
+use merit_sim::golden::GoldenError;
+use merit_sim::gpu::GpuError;
+use merit_sim::parity::ParityError;
+use merit_sim::registry::EnvError;
+
+/// Exit code of a run that Ctrl-C ended, as shells count signals.
+pub const INTERRUPTED: u8 = 130;
+const BAD_INPUT: u8 = 2;
+const FAILED: u8 = 1;
+
+/// Prints the error as one message and chooses the exit code.
+pub fn report(error: &anyhow::Error) -> ExitCode {
+    if let Some(e) = error.downcast_ref::<io::Error>()
+        && e.kind() == io::ErrorKind::BrokenPipe
+    {
+        // Whoever read the output has seen enough.
+        return ExitCode::SUCCESS;
+    }
+    // The libraries' messages already name their causes.
+    eprintln!("error: {error}");
+    ExitCode::from(if is_bad_input(error) {
+        BAD_INPUT
+    } else {
+        FAILED
+    })
+}
+
+fn is_bad_input(error: &anyhow::Error) -> bool {
+    if let Some(e) = error.downcast_ref() {
+        gpu(e)
+    } else if let Some(e) = error.downcast_ref() {
+        env(e)
+    } else if let Some(e) = error.downcast_ref() {
+        learn(e)
+    } else if let Some(e) = error.downcast_ref::<RunError>() {
+        match e {
+            RunError::Io { .. } => false,
+            RunError::Learn(e) => learn(e),
+            _ => true,
+        }
+    } else if let Some(e) = error.downcast_ref::<ParityError>() {
+        match e {
+            ParityError::Gpu(e) => gpu(e),
+            ParityError::Env(e) => env(e),
+            ParityError::Golden(_) | ParityError::Unknown { .. } => true,
+        }
+    } else {
+        error.is::<ConfigError>() || error.is::<GoldenError>()
+    }
+}
+
+fn gpu(error: &GpuError) -> bool {
+    match error {
+        GpuError::NoAdapter
+        | GpuError::UnknownAdapter { .. }
+        | GpuError::Limit { .. }
+        | GpuError::TooLarge { .. } => true,
+        GpuError::Device { .. } | GpuError::Lost { .. } | GpuError::Size { .. } => false,
+    }
+}
+
+fn env(error: &EnvError) -> bool {
+    match error {
+        EnvError::Gpu(e) => gpu(e),
+        _ => true,
+    }
+}
+
+fn learn(error: &LearnError) -> bool {
+    match error {
+        LearnError::Gpu(e) => gpu(e),
+        LearnError::Config(_) | LearnError::Checkpoint(_) => true,
+        LearnError::Burn(_) => false,
+    }
+}
