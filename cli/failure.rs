@@ -62,8 +62,12 @@ fn gpu(error: &GpuError) -> bool {
         GpuError::NoAdapter
         | GpuError::UnknownAdapter { .. }
         | GpuError::Limit { .. }
-        | GpuError::TooLarge { .. } => true,
-        GpuError::Device { .. } | GpuError::Lost { .. } | GpuError::Size { .. } => false,
+        | GpuError::TooLarge { .. }
+        | GpuError::OutOfMemory { .. } => true,
+        GpuError::Device { .. }
+        | GpuError::Refused { .. }
+        | GpuError::Lost { .. }
+        | GpuError::Size { .. } => false,
     }
 }
 
