@@ -15,13 +15,13 @@ pub struct Bench {
     #[arg(required = true, value_name = "ENV")]
     names: Vec<String>,
     /// Numbers of environments stepped side by side
-    #[arg(long, value_delimiter = ',', value_parser = batch, default_value = "1,64,1024")]
+    #[arg(long, value_delimiter = ',', allow_negative_numbers = true, value_parser = batch, default_value = "1,64,1024")]
     envs: Vec<usize>,
     /// Who acts
     #[arg(long, value_enum, default_value_t = Policy::Random)]
     policy: Policy,
     /// About how long each measurement takes
-    #[arg(long, value_parser = seconds, default_value = "5")]
+    #[arg(long, allow_negative_numbers = true, value_parser = seconds, default_value = "5")]
     seconds: f64,
     /// One JSON object per measurement and line
     #[arg(long)]

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Step rates of merit and of the JAX reference, scenario by scenario in turn on this machine, in one raw file.
+#
+#   benches/peers.sh PYTHON BENCH_JAXMARL.PY OUT.jsonl [ENVS]
+#
+# PYTHON has jaxmarl installed. Each line of OUT is one measurement, as its program printed it, with `peer` added. Both
+# count steps of whole environments with random actions, heuristic enemies and automatic resets, compilation apart.
+set -euo pipefail
+if [ $# -lt 3 ]; then
+    sed -n '2,7s/^# \{0,1\}//p' "$0"
+    exit 2
+fi
+python=$1 reference=$2 out=$3 envs=${4:-1024}
+merit=${CARGO_TARGET_DIR:-target}/release/merit
+rows=$(mktemp -d)
+trap 'rm -rf "$rows"' EXIT
+
+: >"$out"
+for scenario in 3m 2s3z 3s5z_vs_3s6z 27m_vs_30m; do
+    "$python" "$reference" --out "$rows/$scenario.json" --only smax --match "$scenario" --num-envs "$envs" >&2
+    "$merit" bench "smax/$scenario" --envs "$envs" --policy random --seconds 5 --json >"$rows/$scenario.merit"
+    "$python" - "$rows/$scenario.json" "$rows/$scenario.merit" "$out" <<'PY'
+import json, sys
+
+reference, ours, out = sys.argv[1:]
+with open(reference) as f:
+    results = json.load(f)
+rows = [{"peer": "jaxmarl", "versions": results["versions"], **r} for r in results["results"]]
+with open(ours) as f:
+    rows += [{"peer": "merit", **json.loads(line)} for line in f]
+with open(out, "a") as f:
+    f.writelines(json.dumps(r) + "\n" for r in rows)
+theirs, ours = rows[0]["env_steps_per_s_median"], rows[-1]["env_steps_per_s"]
+print(f"{rows[-1]['env']}: jaxmarl {theirs:.0f}, merit {ours:.0f} environment steps/s, ratio {ours / theirs:.1f}")
+PY
+done
