@@ -1,10 +1,31 @@
 //! `merit-learn`: multi-agent policy gradients that train from the simulator's device buffers.
 
+pub mod adam;
+pub mod burn_device;
 pub mod config;
+pub mod dense;
+pub mod diagnostics;
+pub mod evaluate;
+pub mod gae;
+pub mod gru;
+pub mod init;
+pub mod ippo;
+pub mod kernel;
 pub mod learner;
+pub mod loss;
+pub mod mappo;
+pub mod minibatch;
+pub mod net;
+pub mod policy;
+pub mod ppo;
 pub mod record;
+pub mod rng;
 pub mod run;
+pub mod sizes;
+pub mod timing;
 pub mod train;
+
+use merit_sim::gpu::Gpu;
 
 /// What can go wrong while learning. Each message says what was asked, what was found and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -17,4 +38,31 @@ pub enum LearnError {
     Checkpoint(String),
     #[error("burn: {0}")]
     Burn(String),
+}
+
+impl From<merit_sim::registry::EnvError> for LearnError {
+    fn from(e: merit_sim::registry::EnvError) -> Self {
+        match e {
+            merit_sim::registry::EnvError::Gpu(e) => Self::Gpu(e),
+            other => Self::Config(other.to_string()),
+        }
+    }
+}
+
+/// The learner that `config` describes, at its first step.
+///
+/// # Errors
+/// [`LearnError`]: what does not fit the configuration, the adapter or burn.
+pub fn make(gpu: &Gpu, config: &config::Config) -> Result<Box<dyn learner::Learner>, LearnError> {
+    // Before any device memory is asked for: a wrong size would fail there less readably.
+    let spec = merit_sim::registry::spec(&config.env, &ppo::env_options(config)?)?;
+    sizes::Sizes::new(config, &spec)?;
+    if config.network == config::Network::Gru {
+        return Err(LearnError::Config("network = gru: only ff can be trained so far".into()));
+    }
+    let env = ppo::train_env(gpu, config)?;
+    Ok(match config.algo {
+        config::Algo::Ippo => Box::new(ippo::Ippo::new(gpu, config, env)?),
+        config::Algo::Mappo => Box::new(mappo::Mappo::new(gpu, config, env)?),
+    })
 }

@@ -1,0 +1,129 @@
+//! Global-norm clipping and Adam as optax has them, per member and per optimiser, in place on the device.
+
+use merit_sim::gpu::{Gpu, Region};
+
+use crate::dense::Shape;
+use crate::kernel::{Bind, Constants, Kernel, Recorder, Ticks};
+
+const SOURCES: [&str; 2] = [
+    include_str!("../../shaders/learn/tick.wgsl"),
+    include_str!("../../shaders/learn/adam.wgsl"),
+];
+
+pub const BETA_1: f64 = 0.9;
+pub const BETA_2: f64 = 0.999;
+
+/// Parameters `[P, stride]` with their optimisers' state.
+pub struct Adam {
+    pub params: Region,
+    pub m: Region,
+    pub v: Region,
+    /// `[chunks, P, stride]`: partial sums of the gradients, written by the layers.
+    pub partials: Region,
+    /// `[P, stride]`
+    pub grads: Region,
+    /// `[P, optimisers]`: norms of the gradients before clipping.
+    pub norms: Region,
+    shape: Shape,
+    optimisers: usize,
+    sum_chunks: Kernel,
+    global_norm: Kernel,
+    adam: Kernel,
+}
+
+/// What all optimisers of a run have in common.
+#[derive(Clone, Copy, Debug)]
+pub struct AdamConfig {
+    pub epsilon: f64,
+    pub max_grad_norm: f64,
+}
+
+impl Adam {
+    /// `ends` are the ends of the ranges of a member's words that have a norm of their own, in rising order.
+    pub fn new(
+        gpu: &Gpu,
+        shape: &Shape,
+        ends: &[usize],
+        config: AdamConfig,
+        learning_rate: &[f32],
+        ticks: &Ticks,
+    ) -> Self {
+        let words = |n: usize, what: &str| gpu.storage(what, 4 * n as u64);
+        let (members, stride) = (shape.members, shape.stride);
+        let params = words(members * stride, "parameters");
+        let (m, v) = (
+            words(members * stride, "Adam m"),
+            words(members * stride, "Adam v"),
+        );
+        let partials = words(shape.chunks() * members * stride, "gradient sums");
+        let grads = words(members * stride, "gradients");
+        let norms = words(members * ends.len(), "gradient norms");
+        let learning_rate = gpu.storage_from("learning rates", learning_rate);
+        let first: Vec<_> = [0].iter().chain(ends).copied().take(ends.len()).collect();
+        let lengths: Vec<_> = ends
+            .iter()
+            .zip(&first)
+            .map(|(end, first)| end - first)
+            .collect();
+        let constants = Constants::default()
+            .uint("MEMBERS", members)
+            .uint("STRIDE", stride)
+            .uint("CHUNKS", shape.chunks())
+            .uint("GROUPS", ends.len())
+            .uints("FIRST", &first)
+            .uints("LENGTH", &lengths)
+            .float("BETA_1", BETA_1)
+            .float("BETA_2", BETA_2)
+            .float("EPSILON", config.epsilon)
+            .float("MAX_NORM", config.max_grad_norm);
+        let kernel = |entry: &str| {
+            let binds = [
+                Bind::Tick(ticks),
+                Bind::Read(&partials),
+                Bind::Read(&learning_rate),
+                Bind::Write(&grads),
+                Bind::Write(&norms),
+                Bind::Write(&params),
+                Bind::Write(&m),
+                Bind::Write(&v),
+            ];
+            Kernel::new(gpu, entry, &constants, &SOURCES, &binds)
+        };
+        Self {
+            sum_chunks: kernel("sum_chunks"),
+            global_norm: kernel("global_norm"),
+            adam: kernel("adam"),
+            shape: *shape,
+            optimisers: ends.len(),
+            params,
+            m,
+            v,
+            partials,
+            grads,
+            norms,
+        }
+    }
+
+    /// Sums the gradients and takes their norms.
+    pub fn record_norms(&self, to: &mut Recorder, tick: usize) {
+        let (words, members) = (self.shape.stride.div_ceil(64), self.shape.members);
+        self.sum_chunks.record(to, tick, [words, members, 1]);
+        self.global_norm
+            .record(to, tick, [self.optimisers, members, 1]);
+    }
+
+    /// One step; the bias corrections and the annealing stand in the tick.
+    pub fn record_step(&self, to: &mut Recorder, tick: usize) {
+        self.adam.record(
+            to,
+            tick,
+            [self.shape.stride.div_ceil(64), self.shape.members, 1],
+        );
+    }
+}
+
+/// Adam's bias corrections `1 / (1 − βᵗ)` of step `t = 1, 2, …`; on the host, where powers keep their digits.
+pub fn corrections(t: u64) -> [f32; 2] {
+    let t = t as f64;
+    [BETA_1, BETA_2].map(|beta| (1.0 / (1.0 - beta.powf(t))) as f32)
+}

@@ -1,0 +1,191 @@
+//! Our own kernels: WGSL from `shaders/`, compiled for the sizes of one run.
+
+use std::fmt::Write as _;
+
+use merit_sim::gpu::{Access, Gpu, Region, UNIFORM_STRIDE};
+
+/// Sizes that a kernel is compiled for: a WGSL constant each.
+#[derive(Clone, Default)]
+pub struct Constants(String);
+
+impl Constants {
+    pub fn uint(mut self, name: &str, value: usize) -> Self {
+        let _ = writeln!(self.0, "const {name} = {value}u;");
+        self
+    }
+
+    pub fn float(mut self, name: &str, value: f64) -> Self {
+        let _ = writeln!(self.0, "const {name} = f32({value:e});");
+        self
+    }
+
+    pub fn flag(mut self, name: &str, value: bool) -> Self {
+        let _ = writeln!(self.0, "const {name} = {value};");
+        self
+    }
+
+    pub fn uints(mut self, name: &str, values: &[usize]) -> Self {
+        let list: Vec<_> = values.iter().map(|v| format!("{v}u")).collect();
+        let (n, list) = (values.len(), list.join(", "));
+        let _ = writeln!(self.0, "const {name} = array<u32, {n}>({list});");
+        self
+    }
+}
+
+/// What a kernel binds, in the order of its `@binding` numbers.
+pub enum Bind<'a> {
+    Read(&'a Region),
+    Write(&'a Region),
+    /// The block of [`Ticks`] that the dispatch names.
+    Tick(&'a Ticks),
+}
+
+/// Where in an update a dispatch stands. `shaders/learn/tick.wgsl` says the same.
+#[repr(C)]
+#[derive(Clone, Copy, Default, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct Tick {
+    /// Observation slot that is read.
+    pub slot: u32,
+    /// Step of the rollout that is written.
+    pub step: u32,
+    /// Counter of the random numbers: environment steps, or epochs, since the beginning.
+    pub draw: u32,
+    /// 1: take the most probable action.
+    pub greedy: u32,
+    pub minibatch: u32,
+    /// 1 in the first minibatch of an update.
+    pub first: u32,
+    /// Adam's bias corrections, `1 / (1 − βᵗ)`.
+    pub correction_1: f32,
+    pub correction_2: f32,
+    /// Factor of the learning rate.
+    pub anneal: f32,
+    pub pad: [u32; 3],
+}
+
+/// The blocks of one update, a [`Tick`] each; rewritten by the host between updates.
+pub struct Ticks {
+    buffer: wgpu::Buffer,
+    bytes: Vec<u8>,
+}
+
+impl Ticks {
+    pub fn new(gpu: &Gpu, count: usize) -> Self {
+        let bytes = vec![0; count * UNIFORM_STRIDE as usize];
+        Self {
+            buffer: gpu.uniform_from("ticks", &bytes),
+            bytes,
+        }
+    }
+
+    pub fn set(&mut self, i: usize, tick: Tick) {
+        let at = i * UNIFORM_STRIDE as usize;
+        self.bytes[at..at + size_of::<Tick>()].copy_from_slice(bytemuck::bytes_of(&tick));
+    }
+
+    /// Ordered before the next submission.
+    pub fn upload(&self, gpu: &Gpu) {
+        gpu.queue.write_buffer(&self.buffer, 0, &self.bytes);
+    }
+}
+
+/// Commands on their way to the device, counted. Submitted when asked, at the latest with [`Recorder::submit`].
+pub struct Recorder {
+    gpu: Gpu,
+    encoder: wgpu::CommandEncoder,
+    pass: Option<wgpu::ComputePass<'static>>,
+    /// Dispatches so far.
+    pub launches: u64,
+}
+
+impl Recorder {
+    pub fn new(gpu: &Gpu) -> Self {
+        Self {
+            encoder: gpu.encoder(),
+            gpu: gpu.clone(),
+            pass: None,
+            launches: 0,
+        }
+    }
+
+    /// The open compute pass.
+    pub fn pass(&mut self) -> &mut wgpu::ComputePass<'static> {
+        let encoder = &mut self.encoder;
+        self.pass.get_or_insert_with(|| {
+            let descriptor = wgpu::ComputePassDescriptor::default();
+            encoder.begin_compute_pass(&descriptor).forget_lifetime()
+        })
+    }
+
+    /// Between two passes.
+    pub fn encoder(&mut self) -> &mut wgpu::CommandEncoder {
+        self.pass = None;
+        &mut self.encoder
+    }
+
+    /// Hands everything so far to the device.
+    pub fn submit(&mut self) {
+        self.pass = None;
+        let encoder = std::mem::replace(&mut self.encoder, self.gpu.encoder());
+        self.gpu.submit(encoder);
+    }
+}
+
+/// A pipeline with everything bound but the tick.
+pub struct Kernel {
+    pipeline: wgpu::ComputePipeline,
+    bind: wgpu::BindGroup,
+    ticked: bool,
+}
+
+impl Kernel {
+    /// Compiles `entry` of `sources`, which follow the constants. Bounds checks stay on in tests.
+    pub fn new(
+        gpu: &Gpu,
+        entry: &str,
+        constants: &Constants,
+        sources: &[&str],
+        binds: &[Bind<'_>],
+    ) -> Self {
+        let source = format!("{}{}", constants.0, sources.concat());
+        let module = gpu.shader(entry, &source, !cfg!(test));
+        let tick_bytes = size_of::<Tick>() as u64;
+        let accesses: Vec<_> = binds
+            .iter()
+            .map(|b| match b {
+                Bind::Read(_) => Access::Read,
+                Bind::Write(_) => Access::ReadWrite,
+                Bind::Tick(_) => Access::DynamicUniform(tick_bytes),
+            })
+            .collect();
+        let layout = gpu.layout(entry, &accesses);
+        let resources: Vec<_> = binds
+            .iter()
+            .map(|b| match b {
+                Bind::Read(r) | Bind::Write(r) => r.binding(),
+                Bind::Tick(t) => wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                    buffer: &t.buffer,
+                    offset: 0,
+                    size: std::num::NonZero::new(tick_bytes),
+                }),
+            })
+            .collect();
+        Self {
+            pipeline: gpu.pipeline(entry, &module, entry, &layout),
+            bind: gpu.bind(entry, &layout, &resources),
+            ticked: binds.iter().any(|b| matches!(b, Bind::Tick(_))),
+        }
+    }
+
+    /// Records a dispatch of `groups` workgroups under tick `tick` (ignored by kernels that bind none).
+    pub fn record(&self, to: &mut Recorder, tick: usize, groups: [usize; 3]) {
+        let offset = tick as u32 * UNIFORM_STRIDE as u32;
+        let offsets: &[u32] = if self.ticked { &[offset] } else { &[] };
+        let pass = to.pass();
+        pass.set_pipeline(&self.pipeline);
+        pass.set_bind_group(0, &self.bind, offsets);
+        let [x, y, z] = groups.map(|n| n as u32);
+        pass.dispatch_workgroups(x, y, z);
+        to.launches += 1;
+    }
+}

@@ -1,0 +1,197 @@
+//! PPO's loss (`ppo_family.md` §3) in burn, recorded once: from a minibatch's logits and values to their gradients.
+
+use burn::tensor::{Tensor, activation};
+use merit_sim::gpu::{Gpu, Region};
+
+use crate::LearnError;
+use crate::burn_device::{BurnDevice, Flat, Recorded};
+
+/// What may differ between members, a number each.
+#[derive(Clone, Debug)]
+pub struct Coefficients {
+    pub clip: Vec<f32>,
+    pub entropy: Vec<f32>,
+    pub value: Vec<f32>,
+}
+
+/// The tensors of a minibatch that the loss reads, in the order in which they lie in its allocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// `[P, R, N]`: the network's logits, before the mask.
+    Logits,
+    /// `[P, R]`: the critic's values.
+    Values,
+    /// `[P, R, N]`: 0, or 1e10 where the action was not available.
+    Penalty,
+    /// `[P, R, N]`: 1 at the action taken.
+    Taken,
+    /// `[P, R]`, all below: of the policy that collected.
+    OldLogProb,
+    /// Normalised over the minibatch.
+    Advantage,
+    /// The critic's target.
+    Goal,
+    OldValue,
+}
+
+impl Input {
+    const COUNT: usize = 8;
+}
+
+/// What the loss leaves on the device.
+struct Outputs {
+    /// `[P, R, N]` and `[P, R]`: derivatives by logits and values.
+    logits_grad: Option<Tensor<3>>,
+    values_grad: Option<Tensor<2>>,
+    /// `[P, R]`
+    log_prob: Tensor<2>,
+    /// `[P, 3]`: policy loss, value loss, entropy.
+    losses: Tensor<2>,
+}
+
+/// The recorded loss, its inputs and outputs.
+pub struct Loss {
+    burn: BurnDevice,
+    pub batch: Flat,
+    /// Read by every replay, so alive as long as the recording.
+    _constants: Flat,
+    recorded: Recorded<Outputs>,
+    pub logits_grad: Region,
+    pub values_grad: Region,
+    pub log_prob: Region,
+    pub losses: Region,
+    /// `[P]`: the clip range, for the diagnostics.
+    pub clip: Region,
+}
+
+impl Loss {
+    /// Records the loss of minibatches of `rows` samples per member with `actions` actions.
+    ///
+    /// # Errors
+    /// [`LearnError::Burn`].
+    pub fn new(
+        gpu: &Gpu,
+        burn: &BurnDevice,
+        rows: usize,
+        actions: usize,
+        coefficients: &Coefficients,
+        clip_value: bool,
+    ) -> Result<Self, LearnError> {
+        let members = coefficients.clip.len();
+        let (per_action, per_row) = (vec![members, rows, actions], vec![members, rows]);
+        let batch = burn.flat(&[
+            per_action.clone(),
+            per_row.clone(),
+            per_action.clone(),
+            per_action,
+            per_row.clone(),
+            per_row.clone(),
+            per_row.clone(),
+            per_row,
+        ])?;
+        debug_assert_eq!(batch.shapes.len(), Input::COUNT);
+        gpu.write(&batch.region, &vec![0.0_f32; batch.total_words()]);
+        let constants = burn.flat(&[vec![members, 1], vec![members, 1], vec![members, 1]])?;
+        for (i, values) in [
+            &coefficients.clip,
+            &coefficients.entropy,
+            &coefficients.value,
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            gpu.write(&constants.part(i), values);
+        }
+        let recorded = burn.capture(|| ppo_loss(&batch, &constants, clip_value))?;
+        let outputs = &recorded.output;
+        let absent = || LearnError::Burn("the loss has no gradient".into());
+        Ok(Self {
+            logits_grad: burn.region(outputs.logits_grad.as_ref().ok_or_else(absent)?)?,
+            values_grad: burn.region(outputs.values_grad.as_ref().ok_or_else(absent)?)?,
+            log_prob: burn.region(&outputs.log_prob)?,
+            losses: burn.region(&outputs.losses)?,
+            clip: constants.part(0),
+            burn: burn.clone(),
+            batch,
+            _constants: constants,
+            recorded,
+        })
+    }
+
+    pub fn input(&self, input: Input) -> Region {
+        self.batch.part(input as usize)
+    }
+
+    /// Word at which an input begins in [`Loss::batch`].
+    pub fn place(&self, input: Input) -> usize {
+        self.batch.words[input as usize].start
+    }
+
+    /// Submits the recorded kernels: what was submitted before runs before, what comes after runs after. Returns their number.
+    ///
+    /// # Errors
+    /// [`LearnError::Burn`].
+    pub fn replay(&self) -> Result<u64, LearnError> {
+        self.recorded.replay()?;
+        self.burn.flush()?;
+        Ok(self.recorded.launches)
+    }
+}
+
+/// The members' losses are added, so that the gradient of a member's part is its own loss's.
+fn ppo_loss(batch: &Flat, constants: &Flat, clip_value: bool) -> Outputs {
+    let (per_action, per_row) = (
+        |i: Input| Tensor::<3>::from_inner(batch.tensor(i as usize)),
+        |i: Input| Tensor::<2>::from_inner(batch.tensor(i as usize)),
+    );
+    let constant = |i: usize| Tensor::<2>::from_inner(constants.tensor(i));
+    let logits = per_action(Input::Logits).require_grad();
+    let values = per_row(Input::Values).require_grad();
+    let [members, rows] = values.dims();
+    let (entropy_weight, value_weight) = (constant(1), constant(2));
+    // Spread to the shape of the rows without a copy.
+    let clip = constant(0).expand([members, rows]);
+
+    // Policy: the pessimistic one of the surrogate and its clipped form.
+    let log_probs = activation::log_softmax(logits.clone() - per_action(Input::Penalty), 2);
+    let log_prob = (log_probs.clone() * per_action(Input::Taken))
+        .sum_dim(2)
+        .reshape([members, rows]);
+    let ratio = (log_prob.clone() - per_row(Input::OldLogProb)).exp();
+    let clipped = ratio
+        .clone()
+        .max_pair(-clip.clone() + 1.0)
+        .min_pair(clip.clone() + 1.0);
+    let advantage = per_row(Input::Advantage);
+    let surrogate = (ratio * advantage.clone()).min_pair(clipped * advantage);
+    let policy_loss = -surrogate.mean_dim(1);
+    // An unavailable action has probability 0 and log-probability −1e10: the product is 0, not a NaN.
+    let entropy = -(log_probs.clone().exp() * log_probs)
+        .sum_dim(2)
+        .reshape([members, rows])
+        .mean_dim(1);
+
+    // Value: the larger one of the error and the error of the clipped change.
+    let (old_value, goal) = (per_row(Input::OldValue), per_row(Input::Goal));
+    let square = |x: Tensor<2>| x.clone() * x;
+    let mut error = square(values.clone() - goal.clone());
+    if clip_value {
+        let change = values.clone() - old_value.clone();
+        let change = change.max_pair(-clip.clone()).min_pair(clip);
+        error = error.max_pair(square(old_value + change - goal));
+    }
+    let value_loss = error.mean_dim(1) * 0.5;
+
+    let loss =
+        policy_loss.clone() - entropy.clone() * entropy_weight + value_loss.clone() * value_weight;
+    let mut grads = loss.sum().backward();
+    Outputs {
+        logits_grad: logits.grad_remove(&mut grads),
+        values_grad: values.grad_remove(&mut grads),
+        log_prob: log_prob.inner(),
+        losses: Tensor::cat(
+            vec![policy_loss.inner(), value_loss.inner(), entropy.inner()],
+            1,
+        ),
+    }
+}

@@ -1,0 +1,599 @@
+//! What IPPO and MAPPO have in common beside their steps: memory, reports, evaluation, checkpoints.
+
+use merit_sim::env::{EnvIo, EpisodeStats, VecEnv};
+use merit_sim::gpu::{Gpu, Region};
+use merit_sim::registry::{self, Batch, Driver, EnvOptions};
+
+use crate::LearnError;
+use crate::adam::{self, Adam, AdamConfig};
+use crate::burn_device::BurnDevice;
+use crate::config::Config;
+use crate::dense::{Activate, Shape, Stack};
+use crate::diagnostics::Diagnostics;
+use crate::evaluate::Evaluation;
+use crate::gae::Gae;
+use crate::kernel::{Bind, Constants, Kernel, Recorder, Tick, Ticks};
+use crate::learner::{Array, Checkpoint, MemberReport, Timing};
+use crate::loss::{Coefficients, Input, Loss};
+use crate::minibatch::{Minibatches, Samples};
+use crate::net::Mlp;
+use crate::policy::{Params, Policy, Value, View};
+use crate::rng::{self, Purpose};
+use crate::sizes::Sizes;
+use crate::timing::Timestamps;
+
+/// What tells one algorithm from the other: the networks and who optimises what.
+pub struct Networks {
+    pub actor: Mlp,
+    pub critic: Mlp,
+    /// What the critic looks at.
+    pub view: View,
+    /// Ends of the ranges of a member's words that have a gradient norm and an optimiser of their own.
+    pub optimisers: Vec<usize>,
+}
+
+impl Networks {
+    /// Words of a member's parameters.
+    fn stride(&self) -> usize {
+        self.critic.end()
+    }
+
+    /// Name, place and shape of every array of a member's parameters.
+    fn arrays(&self) -> Vec<(String, std::ops::Range<usize>, Vec<usize>)> {
+        let mut arrays = Vec::new();
+        for (net, layers) in [
+            ("actor", &self.actor.layers),
+            ("critic", &self.critic.layers),
+        ] {
+            for (i, l) in layers.iter().enumerate() {
+                let shape = vec![l.inputs, l.outputs];
+                arrays.push((format!("{net}.dense_{i}.kernel"), l.kernel..l.bias, shape));
+                arrays.push((
+                    format!("{net}.dense_{i}.bias"),
+                    l.bias..l.end(),
+                    vec![l.outputs],
+                ));
+            }
+        }
+        arrays
+    }
+}
+
+/// Makes the environments of a run, or of its evaluation.
+pub fn make_env(gpu: &Gpu, config: &Config, batch: &Batch) -> Result<Box<dyn VecEnv>, LearnError> {
+    Ok(registry::make(
+        gpu,
+        &config.env,
+        &env_options(config)?,
+        batch,
+    )?)
+}
+
+/// # Errors
+/// [`LearnError::Config`] for what has no JSON form.
+pub fn env_options(config: &Config) -> Result<EnvOptions, LearnError> {
+    let wrong = |e: serde_json::Error| LearnError::Config(format!("env_options: {e}"));
+    match serde_json::to_value(&config.env_options).map_err(wrong)? {
+        serde_json::Value::Object(options) => Ok(options),
+        _ => Err(LearnError::Config("env_options: a table is needed".into())),
+    }
+}
+
+/// A population of actor-critic learners: environments, networks, and the memory between them.
+pub struct Ppo {
+    pub gpu: Gpu,
+    pub sizes: Sizes,
+    config: Config,
+    networks: Networks,
+    seeds: Vec<u64>,
+    pub env: Box<dyn VecEnv>,
+    pub ticks: Ticks,
+    pub policy: Policy,
+    /// Values of all slots.
+    pub value: Value,
+    /// Values of what episodes ended with, where truncation is bootstrapped.
+    pub final_value: Option<Value>,
+    pub gae: Gae,
+    pub minibatches: Minibatches,
+    pub actor: Stack,
+    pub critic: Stack,
+    pub loss: Loss,
+    pub adam: Adam,
+    pub diagnostics: Diagnostics,
+    pub timestamps: Timestamps,
+    /// `[T + 1, P, E, A]`
+    pub values: Region,
+    carry: Kernel,
+    evaluation: Option<Evaluation>,
+    updates_done: u64,
+}
+
+/// Makes the environments that the registry knows.
+pub fn train_env(gpu: &Gpu, config: &Config) -> Result<Box<dyn VecEnv>, LearnError> {
+    let batch = Batch {
+        seeds: seeds(config.seed, config.seeds),
+        envs_per_member: config.envs,
+        steps: config.rollout,
+        slots: config.rollout + 1,
+        driver: Driver::External,
+        ..Batch::default()
+    };
+    make_env(gpu, config, &batch)
+}
+
+/// Member `p` has `seed + p`.
+pub fn seeds(seed: u64, members: usize) -> Vec<u64> {
+    (0..members as u64).map(|p| seed.wrapping_add(p)).collect()
+}
+
+/// `[P]` keys of the members' draws for `purpose`.
+pub fn keys(gpu: &Gpu, seeds: &[u64], purpose: Purpose) -> Region {
+    let keys: Vec<_> = seeds.iter().map(|&s| rng::key(s, purpose)).collect();
+    gpu.storage_from("keys", &keys)
+}
+
+impl Ppo {
+    /// # Errors
+    /// [`LearnError`]: what does not fit the configuration, the adapter or burn.
+    pub fn new(
+        gpu: &Gpu,
+        config: &Config,
+        env: Box<dyn VecEnv>,
+        networks: impl FnOnce(&Sizes) -> Networks,
+    ) -> Result<Self, LearnError> {
+        let sizes = Sizes::new(config, env.spec())?;
+        let networks = networks(&sizes);
+        let stride = networks.stride();
+        let members = sizes.members;
+        let rows = sizes.minibatch_rows();
+        for (what, per_sample) in [
+            ("a minibatch's observations", sizes.obs),
+            ("a minibatch's critic inputs", networks.view.columns(&sizes)),
+            ("a minibatch's activations", config.hidden),
+        ] {
+            gpu.check_fits(
+                what,
+                4 * (members * per_sample) as u64,
+                rows as u64,
+                "samples in a minibatch",
+            )?;
+        }
+        let burn = BurnDevice::new(gpu)?;
+        let seeds = seeds(config.seed, members);
+        let io = env.io().clone();
+        let shape = Shape {
+            members,
+            rows,
+            stride,
+        };
+        let ticks = Ticks::new(gpu, sizes.steps + sizes.epochs * sizes.minibatches);
+        let each = |x: f64| vec![x as f32; members];
+        let clip = if config.scale_clip_eps {
+            config.clip_eps / sizes.agents as f64
+        } else {
+            config.clip_eps
+        };
+        let coefficients = Coefficients {
+            clip: each(clip),
+            entropy: each(config.ent_coef),
+            value: each(config.vf_coef),
+        };
+        let loss = Loss::new(
+            gpu,
+            &burn,
+            rows,
+            sizes.actions,
+            &coefficients,
+            config.clip_value,
+        )?;
+
+        gpu.guarded("the learner's kernels", || {
+            let adam = Adam::new(
+                gpu,
+                &shape,
+                &networks.optimisers,
+                AdamConfig {
+                    epsilon: config.adam_eps,
+                    max_grad_norm: config.max_grad_norm,
+                },
+                &each(config.learning_rate),
+                &ticks,
+            );
+            let activate = Activate::from(config.activation);
+            let params = Params {
+                region: &adam.params,
+                stride,
+            };
+            let samples =
+                |slots: usize, what: &str| gpu.storage(what, 4 * (slots * sizes.rows()) as u64);
+            let log_probs = samples(sizes.steps, "log-probabilities");
+            let values = samples(sizes.steps + 1, "values");
+            let final_values = config
+                .bootstrap_truncated
+                .then(|| samples(sizes.steps, "final values"));
+            let (seen, seen_last) = match networks.view {
+                View::Observation => (&io.obs, &io.final_obs),
+                View::World { .. } => (&io.state, &io.final_state),
+            };
+            let critic = |inputs: &Region, last: bool, values: &Region| {
+                Value::new(
+                    gpu,
+                    &sizes,
+                    &networks.critic,
+                    activate,
+                    params,
+                    networks.view,
+                    inputs,
+                    last,
+                    values,
+                    &ticks,
+                )
+            };
+            let discount = vec![[config.gamma as f32, config.gae_lambda as f32]; members];
+            let gae = Gae::new(gpu, &sizes, &io, &values, final_values.as_ref(), &discount);
+            let minibatches = Minibatches::new(
+                gpu,
+                &sizes,
+                &io,
+                &Samples {
+                    log_probs: &log_probs,
+                    values: &values,
+                },
+                &gae,
+                &loss,
+                networks.view.columns(&sizes),
+                &keys(gpu, &seeds, Purpose::Shuffle),
+                &ticks,
+            );
+            let stack = |net: &Mlp, input: &Region, output: Input, grad: &Region| {
+                Stack::new(
+                    gpu,
+                    &shape,
+                    &net.layers,
+                    activate,
+                    &adam.params,
+                    input,
+                    &loss.input(output),
+                    grad,
+                    &adam.partials,
+                )
+            };
+            let learner = Self {
+                policy: Policy::new(
+                    gpu,
+                    &sizes,
+                    &networks.actor,
+                    activate,
+                    params,
+                    &io,
+                    &keys(gpu, &seeds, Purpose::Act),
+                    &log_probs,
+                    &ticks,
+                ),
+                value: critic(seen, false, &values),
+                final_value: final_values.as_ref().map(|v| critic(seen_last, true, v)),
+                actor: stack(
+                    &networks.actor,
+                    &minibatches.actor_input,
+                    Input::Logits,
+                    &loss.logits_grad,
+                ),
+                critic: stack(
+                    &networks.critic,
+                    &minibatches.critic_input,
+                    Input::Values,
+                    &loss.values_grad,
+                ),
+                diagnostics: Diagnostics::new(
+                    gpu,
+                    &sizes,
+                    &loss,
+                    &adam,
+                    networks.optimisers.len(),
+                    &values,
+                    &gae,
+                    &ticks,
+                ),
+                timestamps: Timestamps::new(gpu),
+                carry: carry_kernel(gpu, &sizes, &io),
+                gpu: gpu.clone(),
+                config: config.clone(),
+                sizes,
+                networks,
+                seeds,
+                env,
+                ticks,
+                gae,
+                minibatches,
+                loss,
+                adam,
+                values,
+                evaluation: None,
+                updates_done: 0,
+            };
+            learner.initialise();
+            learner
+        })
+        .map_err(LearnError::from)
+    }
+
+    /// Initial parameters, and the first observations.
+    fn initialise(&self) {
+        let stride = self.networks.stride();
+        let mut words = vec![0.0; self.sizes.members * stride];
+        for (words, &seed) in words.chunks_exact_mut(stride).zip(&self.seeds) {
+            self.networks.actor.initialise(words, seed, 0, 0.01);
+            self.networks.critic.initialise(words, seed, 3, 1.0);
+        }
+        self.gpu.write(&self.adam.params, &words);
+        let mut to = Recorder::new(&self.gpu);
+        self.env.record_reset(to.pass());
+        to.submit();
+    }
+
+    /// Writes the ticks of the coming update: a block per step of the rollout, then one per minibatch.
+    pub fn begin_update(&mut self) -> Recorder {
+        let (s, done) = (self.sizes, self.updates_done);
+        for t in 0..s.steps {
+            let draw = (done * s.steps as u64 + t as u64) as u32;
+            self.ticks.set(
+                t,
+                Tick {
+                    slot: t as u32,
+                    step: t as u32,
+                    draw,
+                    ..Tick::default()
+                },
+            );
+        }
+        // JaxMARL's annealing: constant within an update.
+        let anneal = match self.config.anneal_lr {
+            true => 1.0 - done as f64 / self.updates() as f64,
+            false => 1.0,
+        };
+        for i in 0..s.epochs * s.minibatches {
+            let step = done * (s.epochs * s.minibatches) as u64 + i as u64 + 1;
+            let [correction_1, correction_2] = adam::corrections(step);
+            let tick = Tick {
+                draw: (done * s.epochs as u64 + (i / s.minibatches) as u64) as u32,
+                minibatch: (i % s.minibatches) as u32,
+                first: u32::from(i == 0),
+                correction_1,
+                correction_2,
+                anneal: anneal as f32,
+                ..Tick::default()
+            };
+            self.ticks.set(s.steps + i, tick);
+        }
+        self.ticks.upload(&self.gpu);
+        Recorder::new(&self.gpu)
+    }
+
+    /// Tick of a minibatch.
+    pub fn minibatch_tick(&self, epoch: usize, minibatch: usize) -> usize {
+        self.sizes.steps + epoch * self.sizes.minibatches + minibatch
+    }
+
+    /// The last slot becomes the first, and the update is over.
+    pub fn end_update(&mut self, mut to: Recorder) {
+        self.carry.record(&mut to, 0, [64, 1, 1]);
+        let launches = to.launches;
+        self.timestamps.end_update(to.encoder(), launches);
+        to.submit();
+        self.updates_done += 1;
+    }
+
+    pub fn env_steps(&self) -> u64 {
+        self.updates_done * self.steps_per_update()
+    }
+
+    pub fn steps_per_update(&self) -> u64 {
+        (self.sizes.envs * self.sizes.steps) as u64
+    }
+
+    pub fn updates(&self) -> u64 {
+        self.config.total_steps / self.sizes.steps as u64 / self.sizes.envs as u64
+    }
+
+    pub fn updates_done(&self) -> u64 {
+        self.updates_done
+    }
+
+    pub fn report(&mut self) -> Result<(Vec<MemberReport>, Timing), LearnError> {
+        let timing = self.timestamps.read(&self.gpu)?;
+        let mut to = Recorder::new(&self.gpu);
+        self.env.record_stats(to.pass());
+        to.submit();
+        let words: Vec<f32> = self.gpu.read(self.env.stats_region())?;
+        let episodes = words
+            .chunks_exact(EpisodeStats::WORDS)
+            .map(EpisodeStats::from_words);
+        let diagnostics = self.diagnostics.read(&self.gpu)?;
+        let reports = episodes
+            .zip(diagnostics)
+            .map(|(episodes, diagnostics)| MemberReport {
+                episodes,
+                diagnostics,
+            });
+        Ok((reports.collect(), timing))
+    }
+
+    pub fn evaluate(
+        &mut self,
+        episodes: usize,
+        greedy: bool,
+        seed: u64,
+    ) -> Result<Vec<EpisodeStats>, LearnError> {
+        let fits = self
+            .evaluation
+            .as_ref()
+            .is_some_and(|e| e.is_for(episodes, seed));
+        if !fits {
+            // The memory of the old one goes first.
+            self.evaluation = None;
+            let params = Params {
+                region: &self.adam.params,
+                stride: self.networks.stride(),
+            };
+            let net = (&self.networks.actor, Activate::from(self.config.activation));
+            self.evaluation = Some(Evaluation::new(
+                &self.gpu,
+                &self.config,
+                &self.sizes,
+                net,
+                params,
+                episodes,
+                seed,
+            )?);
+        }
+        match &mut self.evaluation {
+            Some(evaluation) => evaluation.run(&self.gpu, greedy),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Device memory that is saved as it is: name, region, words.
+    fn saved(&self) -> Vec<(&'static str, Region, Vec<usize>)> {
+        let (s, io) = (&self.sizes, self.env.io());
+        let params = vec![s.members, self.networks.stride()];
+        let slot = |r: &Region, words: usize| Region {
+            size: 4 * words as u64,
+            ..r.clone()
+        };
+        let (obs, state, avail) = (
+            s.rows() * s.obs,
+            s.members * s.envs * s.state,
+            s.rows() * s.actions,
+        );
+        vec![
+            ("adam.m", self.adam.m.clone(), params.clone()),
+            ("adam.v", self.adam.v.clone(), params),
+            ("env.obs", slot(&io.obs, obs), vec![obs]),
+            ("env.state", slot(&io.state, state), vec![state]),
+            ("env.avail", slot(&io.avail, avail), vec![avail]),
+            (
+                "env.sums",
+                self.env.env_sums().clone(),
+                vec![EpisodeStats::WORDS, s.members * s.envs],
+            ),
+        ]
+    }
+
+    pub fn checkpoint(&self) -> Result<Checkpoint, LearnError> {
+        let mut checkpoint = Checkpoint::new();
+        let params: Vec<f32> = self.gpu.read(&self.adam.params)?;
+        let members = params.chunks_exact(self.networks.stride());
+        for (name, place, shape) in self.networks.arrays() {
+            let data = members
+                .clone()
+                .flat_map(|m| m[place.clone()].iter().copied())
+                .collect();
+            let shape = [vec![self.sizes.members], shape].concat();
+            checkpoint.insert(name, Array::F32 { shape, data });
+        }
+        for (name, region, shape) in self.saved() {
+            checkpoint.insert(
+                name.into(),
+                Array::F32 {
+                    shape,
+                    data: self.gpu.read(&region)?,
+                },
+            );
+        }
+        let snapshot = self.env.snapshot(&self.gpu)?;
+        checkpoint.insert(
+            "env.snapshot".into(),
+            Array::U8 {
+                shape: vec![snapshot.len()],
+                data: snapshot,
+            },
+        );
+        checkpoint.insert(
+            "counters".into(),
+            Array::U64 {
+                shape: vec![1],
+                data: vec![self.updates_done],
+            },
+        );
+        Ok(checkpoint)
+    }
+
+    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), LearnError> {
+        let wrong = |name: &str, what: &str| LearnError::Checkpoint(format!("`{name}` {what}"));
+        let find = |name: &str| {
+            checkpoint
+                .get(name)
+                .ok_or_else(|| wrong(name, "is missing"))
+        };
+        let floats = |name: &str, shape: &[usize]| match find(name)? {
+            Array::F32 { shape: found, data } if found == shape => Ok(data),
+            Array::F32 { shape: found, .. } => Err(wrong(
+                name,
+                &format!("has shape {found:?}, this run needs {shape:?}"),
+            )),
+            _ => Err(wrong(name, "does not hold f32")),
+        };
+        // Everything is looked at before anything is written: a refused checkpoint leaves the learner as it was.
+        let stride = self.networks.stride();
+        let mut params: Vec<f32> = self.gpu.read(&self.adam.params)?;
+        for (name, place, shape) in self.networks.arrays() {
+            let data = floats(&name, &[vec![self.sizes.members], shape].concat())?;
+            for (member, values) in params
+                .chunks_exact_mut(stride)
+                .zip(data.chunks_exact(place.len()))
+            {
+                member[place.clone()].copy_from_slice(values);
+            }
+        }
+        let saved = self.saved();
+        let contents: Vec<_> = saved
+            .iter()
+            .map(|(n, _, shape)| floats(n, shape))
+            .collect::<Result<_, _>>()?;
+        let Array::U64 { data: counters, .. } = find("counters")? else {
+            return Err(wrong("counters", "does not hold u64"));
+        };
+        let [updates_done] = counters[..] else {
+            return Err(wrong("counters", "holds another number of counters"));
+        };
+        let Array::U8 { data: snapshot, .. } = find("env.snapshot")? else {
+            return Err(wrong("env.snapshot", "does not hold u8"));
+        };
+        self.env
+            .restore(&self.gpu, snapshot)
+            .map_err(|e| wrong("env.snapshot", &e.to_string()))?;
+        self.gpu.write(&self.adam.params, &params);
+        for ((_, region, _), data) in saved.iter().zip(contents) {
+            self.gpu.write(region, data);
+        }
+        self.updates_done = updates_done;
+        Ok(())
+    }
+}
+
+/// WebGPU does not copy within one buffer, so a kernel does.
+fn carry_kernel(gpu: &Gpu, s: &Sizes, io: &EnvIo) -> Kernel {
+    let words = [
+        s.rows() * s.obs,
+        s.members * s.envs * s.state,
+        s.rows() * s.actions,
+    ];
+    let mut constants = Constants::default();
+    for (name, n) in ["OBS", "STATE", "AVAIL"].into_iter().zip(words) {
+        constants = constants
+            .uint(&format!("{name}_WORDS"), n)
+            .uint(&format!("LAST_{name}"), s.steps * n);
+    }
+    let binds = [
+        Bind::Write(&io.obs),
+        Bind::Write(&io.state),
+        Bind::Write(&io.avail),
+    ];
+    Kernel::new(
+        gpu,
+        "carry",
+        &constants,
+        &[include_str!("../../shaders/learn/carry.wgsl")],
+        &binds,
+    )
+}

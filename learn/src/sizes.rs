@@ -1,0 +1,116 @@
+//! The sizes of a run, under one name each.
+
+use merit_sim::env::{ActionSpace, EnvSpec};
+
+use crate::LearnError;
+use crate::config::{Config, Network};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// `P`
+    pub members: usize,
+    /// `E`, per member.
+    pub envs: usize,
+    /// `A`
+    pub agents: usize,
+    /// `T`
+    pub steps: usize,
+    /// `D`
+    pub obs: usize,
+    /// `S`
+    pub state: usize,
+    /// `N`
+    pub actions: usize,
+    pub minibatches: usize,
+    pub epochs: usize,
+    /// Sequences of a minibatch per member; 0: single samples are permuted.
+    pub sequences: usize,
+}
+
+impl Sizes {
+    /// # Errors
+    /// [`LearnError::Config`] where the configuration does not fit the environment or itself.
+    pub fn new(config: &Config, spec: &EnvSpec) -> Result<Self, LearnError> {
+        let wrong = |what: String| Err(LearnError::Config(what));
+        let ActionSpace::Discrete(actions) = spec.actions else {
+            return wrong(format!(
+                "{}: this learner needs discrete actions",
+                spec.name
+            ));
+        };
+        for (key, value) in [
+            ("seeds", config.seeds),
+            ("envs", config.envs),
+            ("rollout", config.rollout),
+            ("epochs", config.epochs),
+            ("minibatches", config.minibatches),
+        ] {
+            if value == 0 {
+                return wrong(format!("{key} = 0: at least 1 is needed"));
+            }
+        }
+        if !(16..=256).contains(&config.hidden) || !config.hidden.is_multiple_of(8) {
+            return wrong(format!(
+                "hidden = {}: a multiple of 8 from 16 to 256 is needed",
+                config.hidden
+            ));
+        }
+        if config.total_steps < (config.envs * config.rollout) as u64 {
+            return wrong(format!(
+                "total_steps = {}: one update takes envs * rollout = {} steps",
+                config.total_steps,
+                config.envs * config.rollout
+            ));
+        }
+        let mut sizes = Self {
+            members: config.seeds,
+            envs: config.envs,
+            agents: spec.agents,
+            steps: config.rollout,
+            obs: spec.obs,
+            state: spec.state,
+            actions,
+            minibatches: config.minibatches,
+            epochs: config.epochs,
+            sequences: 0,
+        };
+        let (items, of) = match config.network {
+            Network::Ff => (sizes.samples(), "envs * agents * rollout samples"),
+            Network::Gru => (sizes.member_rows(), "envs * agents sequences"),
+        };
+        if items % config.minibatches != 0 {
+            return wrong(format!(
+                "minibatches = {}: it must divide the {items} {of} ({} does)",
+                config.minibatches,
+                (1..=config.minibatches)
+                    .rev()
+                    .find(|m| items % m == 0)
+                    .unwrap_or(1)
+            ));
+        }
+        if config.network == Network::Gru {
+            sizes.sequences = items / config.minibatches;
+        }
+        Ok(sizes)
+    }
+
+    /// Rows of one step and member, `E · A`.
+    pub fn member_rows(&self) -> usize {
+        self.envs * self.agents
+    }
+
+    /// Rows of one step, `P · E · A`.
+    pub fn rows(&self) -> usize {
+        self.members * self.member_rows()
+    }
+
+    /// Samples of a rollout per member, `T · E · A`.
+    pub fn samples(&self) -> usize {
+        self.steps * self.member_rows()
+    }
+
+    /// Samples of a minibatch per member.
+    pub fn minibatch_rows(&self) -> usize {
+        self.samples() / self.minibatches
+    }
+}

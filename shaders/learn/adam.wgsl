@@ -1,0 +1,63 @@
+// Global-norm clipping and Adam, per member and optimiser, in place: three passes.
+// Constants: MEMBERS, STRIDE, CHUNKS, GROUPS (optimisers), FIRST and LENGTH (words of each, arrays), BETA_1, BETA_2, EPSILON,
+// MAX_NORM. After tick.
+
+@group(0) @binding(0) var<uniform> tick: Tick;
+@group(0) @binding(1) var<storage, read> partials: array<f32>;       // [CHUNKS, P, STRIDE]
+@group(0) @binding(2) var<storage, read> learning_rate: array<f32>;  // [P]
+@group(0) @binding(3) var<storage, read_write> grads: array<f32>;    // [P, STRIDE]
+@group(0) @binding(4) var<storage, read_write> norms: array<f32>;    // [P, GROUPS]
+@group(0) @binding(5) var<storage, read_write> params: array<f32>;   // [P, STRIDE]
+@group(0) @binding(6) var<storage, read_write> m: array<f32>;        // [P, STRIDE]
+@group(0) @binding(7) var<storage, read_write> v: array<f32>;        // [P, STRIDE]
+
+// Adds the chunks of the weight gradients in the order of the rows.
+@compute @workgroup_size(64)
+fn sum_chunks(@builtin(global_invocation_id) id: vec3<u32>) {
+    if (id.x >= STRIDE) { return; }
+    let i = id.y * STRIDE + id.x;
+    var sum = 0.0;
+    for (var c = 0u; c < CHUNKS; c++) { sum += partials[c * MEMBERS * STRIDE + i]; }
+    grads[i] = sum;
+}
+
+var<workgroup> partial: array<f32, 256>;
+
+@compute @workgroup_size(256)
+fn global_norm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let member = group.y;
+    var first = FIRST;
+    var length = LENGTH;
+    let begin = member * STRIDE + first[group.x];
+    var sum = 0.0;
+    for (var i = lane; i < length[group.x]; i += 256u) {
+        let g = grads[begin + i];
+        sum += g * g;
+    }
+    partial[lane] = sum;
+    workgroupBarrier();
+    for (var half = 128u; half > 0u; half /= 2u) {
+        if (lane < half) { partial[lane] += partial[lane + half]; }
+        workgroupBarrier();
+    }
+    if (lane == 0u) { norms[member * GROUPS + group.x] = sqrt(partial[0]); }
+}
+
+@compute @workgroup_size(64)
+fn adam(@builtin(global_invocation_id) id: vec3<u32>) {
+    if (id.x >= STRIDE) { return; }
+    let member = id.y;
+    var optimiser = 0u;
+    var first = FIRST;
+    for (var o = 1u; o < GROUPS; o++) { if (id.x >= first[o]) { optimiser = o; } }
+    let i = member * STRIDE + id.x;
+    let norm = norms[member * GROUPS + optimiser];
+    var g = grads[i];
+    if (norm >= MAX_NORM) { g = g / norm * MAX_NORM; }
+    let m_new = BETA_1 * m[i] + (1.0 - BETA_1) * g;
+    let v_new = BETA_2 * v[i] + (1.0 - BETA_2) * g * g;
+    m[i] = m_new;
+    v[i] = v_new;
+    let step = (m_new * tick.correction_1) / (sqrt(v_new * tick.correction_2) + EPSILON);
+    params[i] -= learning_rate[member] * tick.anneal * step;
+}

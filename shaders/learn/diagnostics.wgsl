@@ -1,0 +1,82 @@
+// What an update was like, per member: sums over its minibatches, read at the next report.
+// Constants: MEMBERS, ROWS, SAMPLES (of the rollout, per member), RPM, GROUPS, OLD_LOG_PROB (place in the batch), WORDS. After tick.
+
+@group(0) @binding(0) var<uniform> tick: Tick;
+@group(0) @binding(1) var<storage, read> batch: array<f32>;
+@group(0) @binding(2) var<storage, read> log_probs: array<f32>;   // [P, ROWS]
+@group(0) @binding(3) var<storage, read> losses: array<f32>;      // [P, 3]: actor, value, entropy
+@group(0) @binding(4) var<storage, read> clip: array<f32>;        // [P]
+@group(0) @binding(5) var<storage, read> norms: array<f32>;       // [P, GROUPS]
+@group(0) @binding(6) var<storage, read> values: array<f32>;      // [T + 1, P * RPM]
+@group(0) @binding(7) var<storage, read> goal: array<f32>;        // [T, P * RPM]
+@group(0) @binding(8) var<storage, read_write> sums: array<f32>;  // [P, WORDS]
+
+var<workgroup> partial: array<vec4<f32>, 256>;
+
+fn reduce(lane: u32, x: vec4<f32>) -> vec4<f32> {
+    workgroupBarrier();
+    partial[lane] = x;
+    workgroupBarrier();
+    for (var half = 128u; half > 0u; half /= 2u) {
+        if (lane < half) { partial[lane] += partial[lane + half]; }
+        workgroupBarrier();
+    }
+    return partial[0];
+}
+
+// After the loss of a minibatch and the norms of its gradients.
+@compute @workgroup_size(256)
+fn minibatch_diagnostics(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let member = group.x;
+    var sum = vec4(0.0);
+    var furthest = 0.0;
+    for (var r = lane; r < ROWS; r += 256u) {
+        let i = member * ROWS + r;
+        let difference = log_probs[i] - batch[OLD_LOG_PROB + i];
+        let ratio = exp(difference);
+        // (ρ − 1) − ln ρ: the estimate of the divergence that is never negative and has little variance.
+        sum += vec4(ratio, (ratio - 1.0) - difference, select(0.0, 1.0, abs(ratio - 1.0) > clip[member]), 0.0);
+        furthest = max(furthest, abs(ratio - 1.0));
+    }
+    let mean = reduce(lane, sum) / f32(ROWS);
+    workgroupBarrier();
+    partial[lane] = vec4(furthest);
+    workgroupBarrier();
+    for (var half = 128u; half > 0u; half /= 2u) {
+        if (lane < half) { partial[lane] = max(partial[lane], partial[lane + half]); }
+        workgroupBarrier();
+    }
+    if (lane != 0u) { return; }
+    let o = member * WORDS;
+    if (tick.first == 1u) {
+        for (var w = 0u; w < 7u; w++) { sums[o + w] = 0.0; }
+        sums[o + 7u] = mean.x;
+        sums[o + 8u] = partial[0].x;
+    }
+    for (var w = 0u; w < 3u; w++) { sums[o + w] += losses[member * 3u + w]; }
+    sums[o + 3u] += mean.y;
+    sums[o + 4u] += mean.z;
+    sums[o + 5u] += norms[member * GROUPS];
+    if (GROUPS > 1u) { sums[o + 6u] += norms[member * GROUPS + GROUPS - 1u]; }
+}
+
+// 1 − Var(target − value) / Var(target) over the whole rollout.
+@compute @workgroup_size(256)
+fn explained_variance(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let member = group.x;
+    var sum = vec4(0.0);
+    for (var s = lane; s < SAMPLES; s += 256u) {
+        let i = ((s / RPM) * MEMBERS + member) * RPM + s % RPM;
+        sum += vec4(goal[i], goal[i] - values[i], 0.0, 0.0);
+    }
+    let mean = reduce(lane, sum) / f32(SAMPLES);
+    sum = vec4(0.0);
+    for (var s = lane; s < SAMPLES; s += 256u) {
+        let i = ((s / RPM) * MEMBERS + member) * RPM + s % RPM;
+        let a = goal[i] - mean.x;
+        let b = goal[i] - values[i] - mean.y;
+        sum += vec4(a * a, b * b, 0.0, 0.0);
+    }
+    let square = reduce(lane, sum);
+    if (lane == 0u) { sums[member * WORDS + 9u] = 1.0 - square.y / max(square.x, 1e-12); }
+}

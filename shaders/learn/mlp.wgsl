@@ -1,0 +1,77 @@
+// Two hidden layers and a head over a tile of ROWS rows, all in one dispatch: between the layers nothing leaves the
+// workgroup. An invocation holds a patch of TM rows by TN columns, so that each value it loads serves several products.
+//
+// Constants: MEMBERS, RPM (rows per member and slot), SHARE (rows that share an input row), ONE_HOT (append the row's number
+// among those), STRIDE (words of a member's parameters), IN, HIDDEN, OUT, K1 B1 K2 B2 K3 B3 (kernels and biases), ACT,
+// ROWS, TM, TN, WG = (HIDDEN / TN) (ROWS / TM).
+
+@group(0) @binding(0) var<uniform> tick: Tick;
+@group(0) @binding(1) var<storage, read> params: array<f32>; // [P, STRIDE]
+@group(0) @binding(2) var<storage, read> inputs: array<f32>; // [slots, P * RPM / SHARE, IN]
+
+const COLS = HIDDEN / TN;
+
+var<workgroup> hidden_1: array<f32, ROWS * HIDDEN>;
+var<workgroup> hidden_2: array<f32, ROWS * HIDDEN>;
+var<workgroup> outputs: array<f32, ROWS * OUT>;
+
+// `first`: row of the inputs at which the member's rows begin; `row_0`: the tile's first row within the member.
+fn mlp(member: u32, first: u32, row_0: u32, lane: u32) {
+    let base = member * STRIDE;
+    let c = (lane % COLS) * TN;
+    let r = (lane / COLS) * TM;
+    var acc: array<f32, TM * TN>;
+    var at: array<u32, TM>;
+
+    for (var i = 0u; i < TM; i++) {
+        // The last tile may be ragged: its spare rows repeat the last one and are never written out.
+        let row = first + min(row_0 + r + i, RPM - 1u);
+        at[i] = (row / SHARE) * IN;
+        for (var j = 0u; j < TN; j++) {
+            acc[i * TN + j] = params[base + B1 + c + j];
+            if (ONE_HOT) { acc[i * TN + j] += params[base + K1 + (IN + row % SHARE) * HIDDEN + c + j]; }
+        }
+    }
+    for (var k = 0u; k < IN; k++) {
+        var w: array<f32, TN>;
+        for (var j = 0u; j < TN; j++) { w[j] = params[base + K1 + k * HIDDEN + c + j]; }
+        for (var i = 0u; i < TM; i++) {
+            let x = inputs[at[i] + k];
+            for (var j = 0u; j < TN; j++) { acc[i * TN + j] += x * w[j]; }
+        }
+    }
+    for (var i = 0u; i < TM; i++) {
+        for (var j = 0u; j < TN; j++) { hidden_1[(r + i) * HIDDEN + c + j] = activate(ACT, acc[i * TN + j]); }
+    }
+    workgroupBarrier();
+
+    for (var j = 0u; j < TN; j++) {
+        let b = params[base + B2 + c + j];
+        for (var i = 0u; i < TM; i++) { acc[i * TN + j] = b; }
+    }
+    for (var k = 0u; k < HIDDEN; k++) {
+        var w: array<f32, TN>;
+        for (var j = 0u; j < TN; j++) { w[j] = params[base + K2 + k * HIDDEN + c + j]; }
+        for (var i = 0u; i < TM; i++) {
+            let x = hidden_1[(r + i) * HIDDEN + k];
+            for (var j = 0u; j < TN; j++) { acc[i * TN + j] += x * w[j]; }
+        }
+    }
+    for (var i = 0u; i < TM; i++) {
+        for (var j = 0u; j < TN; j++) { hidden_2[(r + i) * HIDDEN + c + j] = activate(ACT, acc[i * TN + j]); }
+    }
+    workgroupBarrier();
+
+    for (var item = lane; item < (ROWS / TM) * OUT; item += WG) {
+        let o = item % OUT;
+        let q = (item / OUT) * TM;
+        var sum: array<f32, TM>;
+        for (var i = 0u; i < TM; i++) { sum[i] = params[base + B3 + o]; }
+        for (var k = 0u; k < HIDDEN; k++) {
+            let w = params[base + K3 + k * OUT + o];
+            for (var i = 0u; i < TM; i++) { sum[i] += hidden_2[(q + i) * HIDDEN + k] * w; }
+        }
+        for (var i = 0u; i < TM; i++) { outputs[(q + i) * OUT + o] = sum[i]; }
+    }
+    workgroupBarrier();
+}

@@ -1,0 +1,15 @@
+// Where in an update a dispatch stands; `learn/src/kernel.rs` says what each field is.
+struct Tick {
+    slot: u32,
+    step: u32,
+    draw: u32,
+    greedy: u32,
+    minibatch: u32,
+    first: u32,
+    correction_1: f32,
+    correction_2: f32,
+    anneal: f32,
+    pad_1: u32,
+    pad_2: u32,
+    pad_3: u32,
+}
