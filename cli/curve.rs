@@ -8,7 +8,7 @@ use merit_learn::record::{Kind, MemberRecord};
 use merit_learn::run::{RunError, RunInfo, records};
 use plotters::prelude::*;
 
-use crate::output::{print, short};
+use crate::output::{print, seeds, short};
 
 /// Draw learning curves of runs: mean and range over the seeds
 #[derive(Args)]
@@ -85,7 +85,7 @@ impl Series {
             return Err(RunError::NoRecords(run.to_owned()));
         }
         let name = run.file_name().unwrap_or(run.as_os_str()).to_string_lossy();
-        let label = format!("{name}: {}, {} seeds", config.algo.name(), config.seeds);
+        let label = format!("{name}: {}, {}", config.algo.name(), seeds(config.seeds));
         Ok(Self {
             label,
             env: config.env,

@@ -2,11 +2,15 @@
 
 mod bench;
 mod curve;
+mod demo;
 mod doctor;
 mod envs;
+mod eval;
 mod failure;
 mod output;
 mod parity;
+mod progress;
+mod train;
 
 use std::process::ExitCode;
 
@@ -37,7 +41,10 @@ enum Command {
     Envs(envs::Envs),
     Parity(parity::Parity),
     Bench(bench::Bench),
+    Train(train::Train),
+    Eval(eval::Eval),
     Curve(curve::Curve),
+    Demo(demo::Demo),
 }
 
 fn main() -> ExitCode {
@@ -53,7 +60,10 @@ fn main() -> ExitCode {
         Command::Envs(c) => c.run(),
         Command::Parity(c) => c.run(&adapter),
         Command::Bench(c) => c.run(&adapter),
+        Command::Train(c) => c.run(&adapter),
+        Command::Eval(c) => c.run(&adapter),
         Command::Curve(c) => c.run(),
+        Command::Demo(c) => c.run(&adapter),
     };
     done.unwrap_or_else(|error| failure::report(&error))
 }

@@ -65,6 +65,11 @@ pub fn decimal(number: Option<f64>) -> String {
     number.map_or_else(|| "-".into(), |x| format!("{x:.3}"))
 }
 
+/// `1 seed`, `3 seeds`.
+pub fn seeds(n: usize) -> String {
+    format!("{n} seed{}", if n == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,6 @@
 
 use std::path::{Path, PathBuf};
 
-use merit_sim::env::EnvSpec;
 use merit_sim::registry::EnvOptions;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -396,11 +395,12 @@ impl Config {
         EnvOptions::deserialize(Value::Table(self.env_options.clone())).map_err(build)
     }
 
-    /// Checks every number, alone and together, before anything is opened or written.
+    /// Checks every number alone, before anything is opened or written. What must fit together, and the environment,
+    /// is the matter of [`crate::sizes::Sizes::new`].
     ///
     /// # Errors
     /// [`ConfigError::Range`] names the key, its value and what it may be.
-    pub fn check(&self, spec: &EnvSpec) -> Result<(), ConfigError> {
+    pub fn check(&self) -> Result<(), ConfigError> {
         let count = |key, found: u64, most: u64| {
             range(key, found, (1..=most).contains(&found), || {
                 format!("it takes 1 to {most}")
@@ -431,29 +431,7 @@ impl Config {
         fraction("gamma", self.gamma)?;
         fraction("gae_lambda", self.gae_lambda)?;
         weight("ent_coef", self.ent_coef)?;
-        weight("vf_coef", self.vf_coef)?;
-
-        let update = (self.envs * self.rollout) as u64;
-        range(
-            "total_steps",
-            self.total_steps,
-            self.total_steps >= update,
-            || format!("one update alone takes {update} (envs x rollout)"),
-        )?;
-        // Recurrent networks learn whole sequences, feed-forward ones single steps.
-        let (rows, of) = match self.network {
-            Network::Ff => (
-                self.rollout * self.envs * spec.agents,
-                "rollout x envs x agents",
-            ),
-            Network::Gru => (self.envs * spec.agents, "envs x agents"),
-        };
-        range(
-            "minibatches",
-            self.minibatches,
-            rows.is_multiple_of(self.minibatches),
-            || format!("it must divide {rows} ({of})"),
-        )
+        weight("vf_coef", self.vf_coef)
     }
 }
 
@@ -533,10 +511,6 @@ mod tests {
         resolved.expect_err("must be refused").to_string()
     }
 
-    fn spec() -> EnvSpec {
-        merit_sim::registry::spec("smax/3m", &EnvOptions::new()).expect("3m exists")
-    }
-
     #[test]
     fn counts_are_read_as_people_write_them() {
         for (text, count) in [
@@ -612,8 +586,7 @@ mod tests {
             };
             let layer = set(&[&format!("env={env}"), &format!("algo={algo}")]);
             let config = Config::resolve(&[layer]).expect("resolves");
-            let spec = merit_sim::registry::spec(&env, &EnvOptions::new()).expect("known");
-            config.check(&spec).expect("sensible");
+            config.check().expect("sensible");
         }
     }
 
@@ -656,23 +629,15 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_checked_alone_and_together() {
+    fn numbers_are_checked() {
         let refused = |texts: &[&str]| {
             let config = Config::resolve(&[set(texts)]).expect("resolves");
-            config
-                .check(&spec())
-                .expect_err("must be refused")
-                .to_string()
+            config.check().expect_err("must be refused").to_string()
         };
         assert_eq!(refused(&["envs=0"]), "`envs` is 0: it takes 1 to 4194304");
         assert!(refused(&["envs=1e12"]).starts_with("`envs` is 1000000000000"));
         assert!(refused(&["learning_rate=nan"]).starts_with("`learning_rate` is NaN"));
         assert!(refused(&["gamma=1.1"]).starts_with("`gamma` is 1.1"));
-        assert!(refused(&["total_steps=100"]).contains("one update alone takes 16384"));
-        assert!(refused(&["minibatches=7"]).contains("it must divide 49152"));
-        assert!(refused(&["minibatches=256", "network=gru"]).contains("it must divide 384"));
-        Config::default()
-            .check(&spec())
-            .expect("the defaults are fine");
+        Config::default().check().expect("the defaults are fine");
     }
 }

@@ -321,14 +321,14 @@ impl Run {
         let config = &self.info.config;
         let summary = Summary::new(config, &records)
             .ok_or_else(|| damaged(&metrics, "it holds no evaluation", "train the run again"))?;
-        let json = |value: &serde_json::Value| format!("{value:#}\n").into_bytes();
-        let value = serde_json::to_value(&summary)
-            .map_err(|e| damaged(&metrics, e, "train the run again"))?;
-        write_atomic(&self.path.join("summary.json"), &json(&value))?;
-        write_atomic(
-            &self.path.join("marl-eval.json"),
-            &json(&marl_eval(config, &records)),
-        )?;
+        let again = "train the run again";
+        let write = |name: &str, json: serde_json::Result<String>| {
+            let json = json.map_err(|e| damaged(&metrics, e, again))?;
+            write_atomic(&self.path.join(name), format!("{json}\n").as_bytes())
+        };
+        write("summary.json", serde_json::to_string_pretty(&summary))?;
+        let marl_eval = marl_eval(config, &records);
+        write("marl-eval.json", serde_json::to_string_pretty(&marl_eval))?;
         Ok(summary)
     }
 }

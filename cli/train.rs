@@ -1,0 +1,224 @@
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::Args;
+use merit_learn::config::{Config, Layer, parse_count};
+use merit_learn::learner::Learner;
+use merit_learn::record::{Summary, TimingRecord};
+use merit_learn::run::{self, Run, RunInfo};
+use merit_learn::sizes::Sizes;
+use merit_learn::train::{self, Outcome};
+use merit_sim::gpu::{AdapterChoice, Gpu};
+use merit_sim::registry;
+
+use crate::failure::INTERRUPTED;
+use crate::output::{decimal, percent, print, seeds, short};
+use crate::progress::Progress;
+
+/// Train a team, or go on with a run
+///
+/// Precedence: built-in defaults, the shipped configs/ of the environment and algorithm, --config, the other options, --set.
+#[derive(Args)]
+pub struct Train {
+    /// Environment, as `merit envs` lists them
+    #[arg(long)]
+    env: Option<String>,
+    /// Algorithm: ippo or mappo
+    #[arg(long)]
+    algo: Option<String>,
+    /// Environment steps of each seed: 200k, 1M, 1e7
+    #[arg(long, allow_negative_numbers = true, value_parser = parse_count)]
+    steps: Option<u64>,
+    /// Environments of each seed
+    #[arg(long, allow_negative_numbers = true, value_parser = parse_count)]
+    envs: Option<u64>,
+    /// Seeds trained side by side
+    #[arg(long, allow_negative_numbers = true, value_parser = parse_count)]
+    seeds: Option<u64>,
+    /// The first seed
+    #[arg(long, allow_negative_numbers = true, value_parser = parse_count)]
+    seed: Option<u64>,
+    /// TOML file with keys as in a run's run.toml under [config]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Any key of the configuration; may be given again
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// New or empty directory for the run
+    #[arg(long, value_name = "DIR", required_unless_present = "resume")]
+    out: Option<PathBuf>,
+    /// Go on with the run in this directory
+    #[arg(long, value_name = "RUN")]
+    #[arg(conflicts_with_all = ["env", "algo", "steps", "envs", "seeds", "seed", "config", "set", "out"])]
+    resume: Option<PathBuf>,
+    /// No progress
+    #[arg(long)]
+    quiet: bool,
+}
+
+impl Train {
+    pub fn run(&self, choice: &AdapterChoice) -> anyhow::Result<ExitCode> {
+        if let Some(path) = &self.resume {
+            return resume(path, choice, self.quiet);
+        }
+        let file = self.config.as_deref().map(Layer::from_file).transpose()?;
+        let set = Layer::from_assignments("--set", &self.set)?;
+        let layers: Vec<_> = file.into_iter().chain([self.options(), set]).collect();
+        // Clap asks for one of --out and --resume.
+        let out = self.out.clone().unwrap_or_default();
+        start(Config::resolve(&layers)?, &out, choice, self.quiet)
+    }
+
+    fn options(&self) -> Layer {
+        let mut values = toml::Table::new();
+        for (key, value) in [("env", &self.env), ("algo", &self.algo)] {
+            values.extend(value.clone().map(|v| (key.to_owned(), v.into())));
+        }
+        let counts = [
+            ("total_steps", self.steps),
+            ("envs", self.envs),
+            ("seeds", self.seeds),
+            ("seed", self.seed),
+        ];
+        for (key, count) in counts {
+            // TOML has no unsigned numbers; what does not fit is absurd and refused with the range of its key.
+            let count = count.map(|n| i64::try_from(n).unwrap_or(i64::MAX));
+            values.extend(count.map(|n| (key.to_owned(), n.into())));
+        }
+        Layer {
+            name: "command line".into(),
+            values,
+        }
+    }
+}
+
+/// Set by Ctrl-C; the training loop saves and ends at the next log point.
+static STOP: AtomicBool = AtomicBool::new(false);
+
+fn stop_on_signals() -> anyhow::Result<()> {
+    ctrlc::set_handler(|| {
+        if STOP.swap(true, Ordering::Relaxed) {
+            std::process::exit(INTERRUPTED.into());
+        }
+        eprintln!("\nstopping after the next log point; once more to stop at once");
+    })?;
+    Ok(())
+}
+
+/// Checks the configuration as far as that goes without a device.
+pub fn check(config: &Config) -> anyhow::Result<()> {
+    let spec = registry::spec(&config.env, &config.options()?)?;
+    config.check()?;
+    Sizes::new(config, &spec)?;
+    Ok(())
+}
+
+/// Trains from the start into `out`, of which nothing exists before all that can be refused has been.
+pub fn start(
+    config: Config,
+    out: &Path,
+    choice: &AdapterChoice,
+    quiet: bool,
+) -> anyhow::Result<ExitCode> {
+    check(&config)?;
+    run::check_free(out)?;
+    let gpu = Gpu::open(choice)?;
+    let learner = merit_learn::make(&gpu, &config)?;
+    let run = Run::create(out, info(&gpu, config))?;
+    train(learner, run, quiet)
+}
+
+fn resume(path: &Path, choice: &AdapterChoice, quiet: bool) -> anyhow::Result<ExitCode> {
+    let mut run = Run::open(path)?;
+    let saved = run::newest_checkpoint(path)?;
+    check(&run.info.config)?;
+    let gpu = Gpu::open(choice)?;
+    let mut learner = merit_learn::make(&gpu, &run.info.config)?;
+    let now = info(&gpu, run.info.config.clone());
+    if now != run.info {
+        let (was, is) = (describe(&run.info), describe(&now));
+        eprintln!(
+            "note: the run was begun by {was}, this is {is}: its bytes may differ from an uninterrupted run's"
+        );
+    }
+    train::resume(learner.as_mut(), &mut run, saved.as_ref())?;
+    train(learner, run, quiet)
+}
+
+fn info(gpu: &Gpu, config: Config) -> RunInfo {
+    RunInfo {
+        merit: env!("CARGO_PKG_VERSION").into(),
+        commit: env!("MERIT_COMMIT").into(),
+        adapter: gpu.info.name.clone(),
+        driver: format!("{} {}", gpu.info.driver, gpu.info.driver_info)
+            .trim()
+            .to_owned(),
+        config,
+    }
+}
+
+fn describe(info: &RunInfo) -> String {
+    format!(
+        "merit {} ({}) on {} ({})",
+        info.merit, info.commit, info.adapter, info.driver
+    )
+}
+
+fn train(mut learner: Box<dyn Learner>, mut run: Run, quiet: bool) -> anyhow::Result<ExitCode> {
+    stop_on_signals()?;
+    let config = &run.info.config;
+    let progress = Progress::new(config, learner.updates(), learner.env_steps(), quiet);
+    let outcome = train::train(learner.as_mut(), &mut run, &STOP, &mut |event| {
+        progress.show(&event)
+    });
+    progress.end();
+    let path = run.path().display();
+    match outcome? {
+        Outcome::Finished(summary) => {
+            let timing = TimingRecord::total(&run::timings(run.path())?);
+            print(&format!(
+                "{}run         {path}\n",
+                report(&summary, &timing)
+            ))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Outcome::Interrupted { step } => {
+            print(&format!(
+                "saved at step {step}; `merit train --resume {path}` goes on\n"
+            ))?;
+            Ok(ExitCode::from(INTERRUPTED))
+        }
+    }
+}
+
+fn report(summary: &Summary, timing: &TimingRecord) -> String {
+    let evaluation = |win_rate, mean_return| {
+        format!(
+            "win rate {}, return {}",
+            percent(win_rate),
+            decimal(mean_return)
+        )
+    };
+    let per_s = |seconds: f64| short(timing.env_steps as f64 / seconds.max(f64::MIN_POSITIVE));
+    format!(
+        "\
+{} {} after {} steps, {}
+before      {}
+after       {}
+rate        {} env steps/s: rollout alone {}, update alone {}
+per update  {} launches, {} host syncs
+",
+        summary.algo.name(),
+        summary.env,
+        summary.steps,
+        seeds(summary.seeds.len()),
+        evaluation(summary.win_rate_before, summary.return_before),
+        evaluation(summary.win_rate_after, summary.return_after),
+        short(timing.env_steps_per_s),
+        per_s(timing.rollout_s),
+        per_s(timing.update_s),
+        timing.launches_per_update,
+        timing.host_syncs_per_update,
+    )
+}

@@ -1,0 +1,275 @@
+//! What a user can get wrong before anything runs: one message, exit code 2, nothing written.
+
+use std::fs;
+use std::path::Path;
+
+use crate::common::{arg, merit, output, refused, text};
+
+/// Runs `merit train --out DIR/run ARGUMENTS` and checks that it is refused and leaves no trace.
+#[track_caller]
+fn train_refused(arguments: &[&str], words: &[&str]) {
+    let folder = tempfile::tempdir().expect("temp");
+    let out = folder.path().join("run");
+    let all: Vec<&str> = ["train", "--out", arg(&out)]
+        .iter()
+        .chain(arguments)
+        .copied()
+        .collect();
+    refused(&output(&all), words);
+    assert!(empty(folder.path()), "something was written");
+}
+
+fn empty(folder: &Path) -> bool {
+    fs::read_dir(folder).expect("folder").next().is_none()
+}
+
+#[test]
+fn unknown_names_are_answered_with_the_nearest() {
+    train_refused(
+        &["--env", "smax/2s3zz"],
+        &["`smax/2s3zz`", "did you mean `smax/2s3z`?"],
+    );
+    train_refused(&["--algo", "mapo"], &["`mapo`", "did you mean `mappo`?"]);
+    train_refused(
+        &["--set", "learning_rat=0.1"],
+        &["`learning_rat`", "did you mean `learning_rate`?"],
+    );
+    train_refused(&["--set", "env_options.max_step=9"], &["max_step"]);
+    refused(
+        &output(&["bench", "smax/3n"]),
+        &["`smax/3n`", "did you mean `smax/3m`?"],
+    );
+}
+
+#[test]
+fn sizes_that_make_no_sense_are_refused() {
+    for (arguments, words) in [
+        (["--envs", "0"], ["`envs` is 0", "1 to"]),
+        (["--envs", "1e12"], ["`envs` is 1000000000000", "1 to"]),
+        (["--seeds", "0"], ["`seeds` is 0", "1 to"]),
+        (["--steps", "0"], ["`total_steps` is 0", "1 to"]),
+        (["--steps", "1000"], ["total_steps = 1000", "16384"]),
+        (["--set", "hidden=0"], ["`hidden` is 0", "1 to"]),
+        (["--set", "rollout=1G"], ["`rollout` is 1000000000", "1 to"]),
+        (
+            ["--set", "minibatches=7"],
+            ["minibatches = 7", "must divide"],
+        ),
+        (["--set", "gamma=1.5"], ["`gamma` is 1.5", "0 to 1"]),
+        (
+            ["--set", "learning_rate=nan"],
+            ["`learning_rate` is NaN", "above 0"],
+        ),
+        (
+            ["--set", "envs=many"],
+            ["`envs` cannot be `many`", "a whole number"],
+        ),
+        (["--set", "envs"], ["`envs`", "key=value"]),
+    ] {
+        train_refused(&arguments, &words);
+    }
+}
+
+#[test]
+fn counts_that_are_none_are_refused_by_the_option_they_belong_to() {
+    for (arguments, option) in [
+        (["train", "--out=x", "--steps", "abc"], "'abc' for '--steps"),
+        (["train", "--out=x", "--envs", "-1"], "'-1' for '--envs"),
+        (["eval", "x", "--episodes", "0"], "'0' for '--episodes"),
+        (["bench", "smax/3m", "--envs", "1,0"], "'0' for '--envs"),
+        (
+            ["bench", "smax/3m", "--seconds", "-1"],
+            "'-1' for '--seconds",
+        ),
+    ] {
+        let output = output(&arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let error = text(&output.stderr);
+        assert!(error.contains(option), "{error}");
+    }
+    assert!(!Path::new("x").exists());
+}
+
+#[test]
+fn a_batch_that_does_not_fit_is_told_the_largest_that_does() {
+    train_refused(
+        &["--env", "smax/27m_vs_30m", "--envs", "4M", "--steps", "1G"],
+        &["bytes in one buffer", "use at most", "environments"],
+    );
+    refused(
+        &output(&[
+            "bench",
+            "smax/27m_vs_30m",
+            "--envs",
+            "16M",
+            "--seconds",
+            "1",
+        ]),
+        &["bytes in one buffer", "use at most", "environments"],
+    );
+}
+
+#[test]
+fn configuration_files_are_checked_where_they_stand() {
+    let folder = tempfile::tempdir().expect("temp");
+    let file = folder.path().join("a.toml");
+    let name = arg(&file).to_owned();
+    for (content, words) in [
+        ("envs = 64\nrollout = = 3\n", [":2:11: ", "a.toml"]),
+        (
+            "envs = 64\nepoch = 3\n",
+            ["unknown key `epoch`", "did you mean `epochs`?"],
+        ),
+        (
+            "anneal_lr = 3\n",
+            ["`anneal_lr` cannot be 3", "true or false"],
+        ),
+        ("algo = \"mapo\"\n", ["`mapo`", "did you mean `mappo`?"]),
+        ("[config]\nenvs = 3\n", ["unknown key `config`", "a.toml"]),
+    ] {
+        fs::write(&file, content).expect("written");
+        train_refused(&["--config", &name], &words);
+    }
+    fs::write(&file, b"envs = 6\xff").expect("written");
+    train_refused(&["--config", &name], &["cannot read", "a.toml"]);
+    train_refused(
+        &["--config", "/no/such/file.toml"],
+        &["cannot read /no/such/file.toml"],
+    );
+}
+
+#[test]
+fn the_last_source_of_a_value_wins() {
+    let folder = tempfile::tempdir().expect("temp");
+    let file = folder.path().join("a.toml");
+    fs::write(&file, "envs = 0\n").expect("written");
+    // Whichever counts shows in the message.
+    train_refused(&["--config", arg(&file)], &["`envs` is 0"]);
+    train_refused(
+        &["--config", arg(&file), "--envs", "5M"],
+        &["`envs` is 5000000"],
+    );
+    train_refused(
+        &["--config", arg(&file), "--envs", "5M", "--set", "envs=6M"],
+        &["`envs` is 6000000"],
+    );
+}
+
+#[test]
+fn a_directory_that_cannot_take_a_run_is_refused() {
+    let folder = tempfile::tempdir().expect("temp");
+    let used = folder.path().join("used");
+    fs::create_dir(&used).expect("created");
+    fs::write(used.join("notes"), "mine").expect("written");
+    refused(
+        &output(&["train", "--out", arg(&used)]),
+        &["already holds files"],
+    );
+    assert_eq!(fs::read_dir(&used).expect("used").count(), 1);
+    let below_a_file = used.join("notes/run");
+    refused(
+        &output(&["train", "--out", arg(&below_a_file)]),
+        &["cannot write in"],
+    );
+    refused(
+        &output(&["train", "--out", arg(&used.join("notes"))]),
+        &["cannot write in"],
+    );
+    assert_eq!(fs::read(used.join("notes")).expect("notes"), b"mine");
+}
+
+#[test]
+fn what_is_no_run_is_said_to_be_none() {
+    let folder = tempfile::tempdir().expect("temp");
+    let (missing, foreign) = (folder.path().join("missing"), folder.path().join("foreign"));
+    fs::create_dir(&foreign).expect("created");
+    fs::write(foreign.join("notes"), "mine").expect("written");
+    for path in [&missing, &foreign] {
+        refused(&output(&["eval", arg(path)]), &["no run.toml"]);
+        refused(&output(&["train", "--resume", arg(path)]), &["no run.toml"]);
+        let svg = folder.path().join("curve.svg");
+        refused(
+            &output(&["curve", arg(path), "--out", arg(&svg)]),
+            &["no run.toml"],
+        );
+        assert!(!svg.exists());
+    }
+    fs::write(foreign.join("run.toml"), "merit = \"0.1").expect("written");
+    for command in [
+        ["eval", arg(&foreign)].as_slice(),
+        &["train", "--resume", arg(&foreign)],
+    ] {
+        refused(&output(command), &["run.toml is damaged"]);
+    }
+    assert_eq!(fs::read_dir(&foreign).expect("foreign").count(), 2);
+}
+
+#[test]
+fn recordings_that_are_none_are_refused() {
+    let folder = tempfile::tempdir().expect("temp");
+    let file = folder.path().join("a.safetensors");
+    let header = br#"{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
+    let mut foreign = (header.len() as u64).to_le_bytes().to_vec();
+    foreign.extend_from_slice(header);
+    foreign.extend_from_slice(&[0; 8]);
+    for bytes in [
+        &foreign[..],
+        &foreign[..foreign.len() - 1],
+        &foreign[..20],
+        &[],
+        b"no recording at all",
+    ] {
+        fs::write(&file, bytes).expect("written");
+        refused(&output(&["parity", arg(&file)]), &["a.safetensors"]);
+        refused(
+            &output(&["parity", "--json", arg(&file)]),
+            &["a.safetensors"],
+        );
+    }
+    refused(
+        &output(&["parity", "/no/such.safetensors"]),
+        &["cannot read /no/such.safetensors"],
+    );
+}
+
+/// No driver, as on a bare machine: the Vulkan loader takes its list of drivers from this variable.
+const NO_DRIVER: (&str, &str) = ("VK_DRIVER_FILES", "/dev/null");
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_machine_without_an_adapter_is_told_what_to_install() {
+    let folder = tempfile::tempdir().expect("temp");
+    let out = folder.path().join("run");
+    for arguments in [
+        ["doctor", "--quiet"].as_slice(),
+        &["doctor"],
+        &["bench", "smax/3m"],
+        &["train", "--out", arg(&out)],
+    ] {
+        // Older loaders know the other name.
+        let mut command = merit(arguments);
+        command
+            .env(NO_DRIVER.0, NO_DRIVER.1)
+            .env("VK_ICD_FILENAMES", NO_DRIVER.1);
+        refused(
+            &command.output().expect("starts"),
+            &["no graphics adapter", "mesa-vulkan-drivers"],
+        );
+    }
+    assert!(!out.exists());
+}
+
+#[test]
+fn an_adapter_that_is_not_there_is_answered_with_those_that_are() {
+    for name in ["no such adapter", "99"] {
+        refused(
+            &output(&["doctor", "--quiet", "--adapter", name]),
+            &[name, "0 = "],
+        );
+        let mut command = merit(&["bench", "smax/3m"]);
+        refused(
+            &command.env("MERIT_ADAPTER", name).output().expect("starts"),
+            &[name, "0 = "],
+        );
+    }
+}
