@@ -11,7 +11,7 @@ use crate::net::Mlp;
 use crate::policy::View;
 use crate::ppo::{Networks, Ppo};
 
-pub struct Ippo(Ppo);
+pub struct Ippo(pub Ppo);
 
 impl Ippo {
     /// # Errors

@@ -179,13 +179,17 @@ impl Kernel {
 
     /// Records a dispatch of `groups` workgroups under tick `tick` (ignored by kernels that bind none).
     pub fn record(&self, to: &mut Recorder, tick: usize, groups: [usize; 3]) {
+        self.record_in(to.pass(), tick, groups);
+        to.launches += 1;
+    }
+
+    /// The same into a pass of someone else's.
+    pub fn record_in(&self, pass: &mut wgpu::ComputePass<'_>, tick: usize, groups: [usize; 3]) {
         let offset = tick as u32 * UNIFORM_STRIDE as u32;
         let offsets: &[u32] = if self.ticked { &[offset] } else { &[] };
-        let pass = to.pass();
         pass.set_pipeline(&self.pipeline);
         pass.set_bind_group(0, &self.bind, offsets);
         let [x, y, z] = groups.map(|n| n as u32);
         pass.dispatch_workgroups(x, y, z);
-        to.launches += 1;
     }
 }

@@ -22,6 +22,10 @@ pub mod record;
 pub mod rng;
 pub mod run;
 pub mod sizes;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 pub mod timing;
 pub mod train;
 

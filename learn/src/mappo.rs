@@ -11,7 +11,7 @@ use crate::net::Mlp;
 use crate::policy::View;
 use crate::ppo::{Networks, Ppo};
 
-pub struct Mappo(Ppo);
+pub struct Mappo(pub Ppo);
 
 impl Mappo {
     /// # Errors

@@ -16,8 +16,8 @@ const SAMPLE: &str = include_str!("../../shaders/learn/sample.wgsl");
 const POLICY: &str = include_str!("../../shaders/learn/policy.wgsl");
 const VALUE: &str = include_str!("../../shaders/learn/value.wgsl");
 
-/// Rows and columns of the patch of an invocation: smaller than in training, where there are more rows to go round.
-const PATCH: usize = 4;
+/// Rows and columns of an invocation's patch: fewer rows than in training, where there are more of them to go round.
+const PATCH: [usize; 2] = [4, 8];
 
 /// A member's parameters on the device.
 #[derive(Clone, Copy)]
@@ -27,11 +27,12 @@ pub struct Params<'a> {
     pub stride: usize,
 }
 
-/// Rows of a workgroup's tile: 64 invocations, less where the tile would not fit in 16 KiB of workgroup memory.
+/// Rows of a workgroup's tile: 32 invocations, or fewer where the tile would not fit in 16 KiB of workgroup memory.
 fn tile_rows(net: &Mlp) -> usize {
-    let mut rows = (1024 / net.hidden() / PATCH * PATCH).max(PATCH);
-    while 4 * rows * (2 * net.hidden() + net.outputs()) > 16_384 && rows > PATCH {
-        rows -= PATCH;
+    let step = PATCH[0];
+    let mut rows = (1024 / net.hidden() / step * step).max(step);
+    while 4 * rows * (2 * net.hidden() + net.outputs()) > 16_384 && rows > step {
+        rows -= step;
     }
     rows
 }
@@ -65,9 +66,9 @@ fn constants(
         .uint("B3", c.bias)
         .uint("ACT", activate as usize)
         .uint("ROWS", rows)
-        .uint("TM", PATCH)
-        .uint("TN", PATCH)
-        .uint("WG", net.hidden() / PATCH * (rows / PATCH))
+        .uint("TM", PATCH[0])
+        .uint("TN", PATCH[1])
+        .uint("WG", net.hidden() / PATCH[1] * (rows / PATCH[0]))
 }
 
 /// Actions and their log-probabilities from one slot's observations and masks.

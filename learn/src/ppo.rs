@@ -34,7 +34,7 @@ pub struct Networks {
 
 impl Networks {
     /// Words of a member's parameters.
-    fn stride(&self) -> usize {
+    pub fn stride(&self) -> usize {
         self.critic.end()
     }
 
@@ -101,6 +101,8 @@ pub struct Ppo {
     pub adam: Adam,
     pub diagnostics: Diagnostics,
     pub timestamps: Timestamps,
+    /// `[T, P, E, A]`
+    pub log_probs: Region,
     /// `[T + 1, P, E, A]`
     pub values: Region,
     carry: Kernel,
@@ -307,6 +309,7 @@ impl Ppo {
                 minibatches,
                 loss,
                 adam,
+                log_probs,
                 values,
                 evaluation: None,
                 updates_done: 0,
@@ -315,6 +318,10 @@ impl Ppo {
             learner
         })
         .map_err(LearnError::from)
+    }
+
+    pub fn networks(&self) -> &Networks {
+        &self.networks
     }
 
     /// Initial parameters, and the first observations.

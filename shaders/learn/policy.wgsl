@@ -11,11 +11,13 @@ fn policy(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
     let member = group.y;
     let first = (tick.slot * MEMBERS + member) * RPM;
     mlp(member, first, group.x * ROWS, lane);
-    let row = group.x * ROWS + lane;
-    if (lane >= ROWS || row >= RPM) { return; }
-    let u = uniform01(threefry2x32(keys[member], vec2(tick.draw, row)).x);
-    let choice = choose(lane, first + row, u, tick.greedy == 1u);
-    let out = (tick.step * MEMBERS + member) * RPM + row;
-    actions[out] = choice.action;
-    log_probs[out] = choice.log_prob;
+    for (var r = lane; r < ROWS; r += WG) {
+        let row = group.x * ROWS + r;
+        if (row >= RPM) { return; }
+        let u = uniform01(threefry2x32(keys[member], vec2(tick.draw, row)).x);
+        let choice = choose(r, first + row, u, tick.greedy == 1u);
+        let out = (tick.step * MEMBERS + member) * RPM + row;
+        actions[out] = choice.action;
+        log_probs[out] = choice.log_prob;
+    }
 }

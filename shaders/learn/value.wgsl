@@ -9,7 +9,9 @@ fn value(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_inde
     let out = tick.step + group.z;
     let slot = select(out, 0u, FINAL);
     mlp(member, (slot * MEMBERS + member) * RPM, group.x * ROWS, lane);
-    let row = group.x * ROWS + lane;
-    if (lane >= ROWS || row >= RPM) { return; }
-    values[(out * MEMBERS + member) * RPM + row] = outputs[lane];
+    for (var r = lane; r < ROWS; r += WG) {
+        let row = group.x * ROWS + r;
+        if (row >= RPM) { return; }
+        values[(out * MEMBERS + member) * RPM + row] = outputs[r];
+    }
 }

@@ -1,0 +1,841 @@
+//! The learner's parts against host references, on a game small enough to reason about.
+
+use merit_sim::gpu::Region;
+use merit_sim::rng::threefry2x32;
+
+use crate::adam::{Adam, AdamConfig, corrections};
+use crate::config::{Activation, Algo, Config};
+use crate::dense::Shape;
+use crate::kernel::{Bind, Constants, Kernel, Tick, Ticks};
+use crate::learner::Array;
+use crate::loss::Input;
+use crate::ppo::Ppo;
+use crate::testing::{AGENTS, EPISODE, SHOWN, config, gpu, learner, ppo, run};
+
+fn read(region: &Region) -> Vec<f64> {
+    let words: Vec<f32> = gpu().read(region).expect("readable");
+    words.into_iter().map(f64::from).collect()
+}
+
+/// Uniform in `[low, high)`, the same every time.
+fn uniform(stream: u32, n: usize, low: f64, high: f64) -> Vec<f32> {
+    let at = |i: usize| f64::from(threefry2x32([stream, 7], [i as u32, 0])[0]) / 4_294_967_296.0;
+    (0..n)
+        .map(|i| (low + (high - low) * at(i)) as f32)
+        .collect()
+}
+
+fn close(found: &[f64], want: &[f64], tolerance: f64, what: &str) {
+    assert_eq!(found.len(), want.len(), "{what}");
+    for (i, (f, w)) in found.iter().zip(want).enumerate() {
+        let error = (f - w).abs() / w.abs().max(1.0);
+        assert!(error <= tolerance, "{what}[{i}] = {f}, expected {w}");
+    }
+}
+
+mod gae {
+    use super::*;
+    use crate::gae::Gae;
+    use crate::sizes::Sizes;
+    use crate::testing::Match;
+    use merit_sim::env::VecEnv;
+
+    const T: usize = 12;
+    const ENVS: usize = 7;
+    const MEMBERS: usize = 3;
+    const ROWS: usize = MEMBERS * ENVS * AGENTS;
+
+    struct Case {
+        reward: Vec<f32>,
+        terminated: Vec<f32>,
+        truncated: Vec<f32>,
+        values: Vec<f32>,
+        finals: Vec<f32>,
+    }
+
+    /// The definition, in double precision.
+    fn reference(c: &Case, bootstrap: bool, discount: &[[f32; 2]]) -> Vec<f64> {
+        let mut advantage = vec![0.0; T * ROWS];
+        for row in 0..ROWS {
+            let [gamma, lambda] = discount[row / (ENVS * AGENTS)].map(f64::from);
+            let mut trace = 0.0;
+            for t in (0..T).rev() {
+                let (i, e) = (t * ROWS + row, t * (ROWS / AGENTS) + row / AGENTS);
+                let (terminated, truncated) = (c.terminated[e] == 1.0, c.truncated[e] == 1.0);
+                let next = match (terminated, truncated) {
+                    (true, _) => 0.0,
+                    (false, true) if bootstrap => f64::from(c.finals[i]),
+                    (false, true) => 0.0,
+                    (false, false) => f64::from(c.values[i + ROWS]),
+                };
+                let delta = f64::from(c.reward[i]) + gamma * next - f64::from(c.values[i]);
+                let alive = if terminated || truncated { 0.0 } else { 1.0 };
+                trace = delta + gamma * lambda * alive * trace;
+                advantage[i] = trace;
+            }
+        }
+        advantage
+    }
+
+    fn check(c: &Case, bootstrap: bool, discount: &[[f32; 2]]) {
+        let sizes = Sizes {
+            members: MEMBERS,
+            envs: ENVS,
+            agents: AGENTS,
+            steps: T,
+            obs: SHOWN,
+            state: AGENTS * SHOWN,
+            actions: SHOWN,
+            minibatches: 1,
+            epochs: 1,
+            sequences: 0,
+        };
+        let env = Match::new(gpu(), &[1, 2, 3], ENVS, T);
+        let io = env.io();
+        gpu().write(&io.reward, &c.reward);
+        gpu().write(&io.terminated, &c.terminated);
+        gpu().write(&io.truncated, &c.truncated);
+        let values = gpu().storage_from("values", &c.values);
+        let finals = gpu().storage_from("finals", &c.finals);
+        let gae = Gae::new(
+            gpu(),
+            &sizes,
+            io,
+            &values,
+            bootstrap.then_some(&finals),
+            discount,
+        );
+        run(|to| gae.record(to));
+        let want = reference(c, bootstrap, discount);
+        close(&read(&gae.advantage), &want, 2e-5, "advantage");
+        let goal: Vec<_> = want
+            .iter()
+            .zip(&c.values)
+            .map(|(a, &v)| a + f64::from(v))
+            .collect();
+        close(&read(&gae.goal), &goal, 2e-5, "target");
+    }
+
+    #[test]
+    fn equals_the_definition_for_every_way_to_end() {
+        let envs = T * ROWS / AGENTS;
+        let pick = uniform(5, envs, 0.0, 1.0);
+        let case = Case {
+            reward: uniform(1, T * ROWS, -1.0, 1.0),
+            // A fifth terminated, a fifth truncated, some of them in consecutive steps and in the last.
+            terminated: pick.iter().map(|&x| f32::from(x < 0.2)).collect(),
+            truncated: pick.iter().map(|&x| f32::from(x > 0.8)).collect(),
+            values: uniform(2, (T + 1) * ROWS, -2.0, 2.0),
+            finals: uniform(3, T * ROWS, -2.0, 2.0),
+        };
+        assert!(case.terminated[envs - ROWS / AGENTS..].contains(&1.0));
+        assert!(case.truncated[envs - ROWS / AGENTS..].contains(&1.0));
+        for bootstrap in [false, true] {
+            check(&case, bootstrap, &[[0.99, 0.95], [0.9, 0.0], [1.0, 1.0]]);
+        }
+    }
+
+    /// Rewards 1 … 5, values all 1, γ = 0.5, the end of an episode after the third step; computed by hand.
+    #[test]
+    fn equals_an_example_by_hand() {
+        let sizes = Sizes {
+            members: 1,
+            envs: 1,
+            agents: AGENTS,
+            steps: 5,
+            obs: SHOWN,
+            state: AGENTS * SHOWN,
+            actions: SHOWN,
+            minibatches: 1,
+            epochs: 1,
+            sequences: 0,
+        };
+        // δ = (0.5, 1.5, 2, 3.5, 4.5); the traces of λ = 0, 0.5, 1 go back from 4.5 and, anew, from 2.
+        for (lambda, want) in [
+            (0.0, [0.5, 1.5, 2.0, 3.5, 4.5]),
+            (0.5, [1.0, 2.0, 2.0, 4.625, 4.5]),
+            (1.0, [1.75, 2.5, 2.0, 5.75, 4.5]),
+        ] {
+            let env = Match::new(gpu(), &[1], 1, 5);
+            let rewards: Vec<f32> = (1..=5).flat_map(|r| [r as f32; AGENTS]).collect();
+            gpu().write(&env.io().reward, &rewards);
+            gpu().write(&env.io().terminated, &[0.0_f32, 0.0, 1.0, 0.0, 0.0]);
+            let values = gpu().storage_from("values", &[1.0_f32; 6 * AGENTS]);
+            let gae = Gae::new(gpu(), &sizes, env.io(), &values, None, &[[0.5, lambda]]);
+            run(|to| gae.record(to));
+            let found: Vec<_> = read(&gae.advantage).into_iter().step_by(AGENTS).collect();
+            close(&found, &want, 1e-6, "advantage");
+        }
+    }
+}
+
+mod network {
+    use super::*;
+
+    /// One row through a member's network, in double precision.
+    pub fn forward(net: &crate::net::Mlp, words: &[f64], tanh: bool, input: &[f64]) -> Vec<f64> {
+        let mut x = input.to_vec();
+        for (i, l) in net.layers.iter().enumerate() {
+            let column = |o: usize| -> f64 {
+                words[l.bias + o]
+                    + x.iter()
+                        .enumerate()
+                        .map(|(k, x)| x * words[l.kernel + k * l.outputs + o])
+                        .sum::<f64>()
+            };
+            x = (0..l.outputs).map(column).collect();
+            if i < 2 {
+                x.iter_mut()
+                    .for_each(|x| *x = if tanh { x.tanh() } else { x.max(0.0) });
+            }
+        }
+        x
+    }
+
+    pub fn log_softmax(logits: &[f64], avail: &[f64]) -> Vec<f64> {
+        let masked: Vec<_> = logits
+            .iter()
+            .zip(avail)
+            .map(|(l, a)| l - 1e10 * (1.0 - a))
+            .collect();
+        let top = masked.iter().copied().fold(f64::MIN, f64::max);
+        let total: f64 = masked.iter().map(|x| (x - top).exp()).sum();
+        masked.iter().map(|x| x - top - total.ln()).collect()
+    }
+
+    fn collect(ppo: &mut Ppo) {
+        let mut to = ppo.begin_update();
+        for t in 0..ppo.sizes.steps {
+            ppo.policy.record(&mut to, t);
+            ppo.env.record_step(to.pass(), t);
+        }
+        ppo.value.record(&mut to, 0, ppo.sizes.steps + 1);
+        to.submit();
+    }
+
+    /// Larger weights than the initial ones, so that no number is near 0 by chance.
+    fn stir(ppo: &Ppo) {
+        let words = (ppo.adam.params.size / 4) as usize;
+        gpu().write(&ppo.adam.params, &uniform(9, words, -0.8, 0.8));
+    }
+
+    #[test]
+    fn rollout_follows_the_masked_policy_and_the_critic() {
+        for (algo, activation) in [
+            (Algo::Mappo, Activation::Tanh),
+            (Algo::Ippo, Activation::Relu),
+        ] {
+            // 86 rows: the last tile of rows is ragged, the first has more rows than invocations.
+            let config = Config {
+                envs: 43,
+                seeds: 2,
+                activation,
+                minibatches: 1,
+                ..config(algo)
+            };
+            let tanh = activation == Activation::Tanh;
+            let mut ppo = ppo(&config);
+            stir(&ppo);
+            collect(&mut ppo);
+            let (s, io) = (ppo.sizes, ppo.env.io().clone());
+            let params = read(&ppo.adam.params);
+            let (obs, avail, world) = (read(&io.obs), read(&io.avail), read(&io.state));
+            let actions: Vec<u32> = gpu().read(&io.actions).expect("readable");
+            let (log_probs, values) = (read(&ppo.log_probs), read(&ppo.values));
+            let net = ppo.networks();
+            for i in 0..s.steps * s.rows() {
+                let member = i % s.rows() / s.member_rows();
+                let words = &params[member * net.stride()..(member + 1) * net.stride()];
+                let allowed = &avail[i * SHOWN..(i + 1) * SHOWN];
+                let logits = forward(&net.actor, words, tanh, &obs[i * SHOWN..(i + 1) * SHOWN]);
+                let action = actions[i] as usize;
+                assert_eq!(allowed[action], 1.0, "row {i} took a forbidden action");
+                let want = log_softmax(&logits, allowed)[action];
+                close(&[log_probs[i]], &[want], 1e-5, "log-probability");
+            }
+            for i in 0..(s.steps + 1) * s.rows() {
+                let member = i % s.rows() / s.member_rows();
+                let words = &params[member * net.stride()..(member + 1) * net.stride()];
+                let input = match algo {
+                    Algo::Ippo => obs[i * SHOWN..(i + 1) * SHOWN].to_vec(),
+                    Algo::Mappo => {
+                        let env = i / AGENTS;
+                        let mut input = world[env * s.state..(env + 1) * s.state].to_vec();
+                        input.extend((0..AGENTS).map(|a| f64::from(u8::from(a == i % AGENTS))));
+                        input
+                    }
+                };
+                let want = forward(&net.critic, words, tanh, &input)[0];
+                close(&[values[i]], &[want], 1e-5, "value");
+            }
+        }
+    }
+
+    #[test]
+    fn explained_variance_is_of_the_whole_rollout() {
+        let mut ppo = ppo(&Config {
+            seeds: 2,
+            ..config(Algo::Mappo)
+        });
+        stir(&ppo);
+        collect(&mut ppo);
+        run(|to| {
+            ppo.gae.record(to);
+            ppo.diagnostics.record_explained_variance(to);
+        });
+        let (goal, values, s) = (read(&ppo.gae.goal), read(&ppo.values), ppo.sizes);
+        let found = ppo.diagnostics.read(gpu()).expect("readable");
+        let variance = |x: &[f64]| {
+            let mean = x.iter().sum::<f64>() / x.len() as f64;
+            x.iter().map(|x| (x - mean).powi(2)).sum::<f64>()
+        };
+        for (member, found) in found.iter().enumerate() {
+            let of_member = |i: &usize| i % s.rows() / s.member_rows() == member;
+            let samples: Vec<_> = (0..s.steps * s.rows()).filter(of_member).collect();
+            let goals: Vec<_> = samples.iter().map(|&i| goal[i]).collect();
+            let errors: Vec<_> = samples.iter().map(|&i| goal[i] - values[i]).collect();
+            let want = 1.0 - variance(&errors) / variance(&goals);
+            close(
+                &[found["explained_variance"]],
+                &[want],
+                1e-4,
+                "explained variance",
+            );
+        }
+    }
+
+    #[test]
+    fn actions_come_as_often_as_their_probability() {
+        // Untrained: nearly uniform over what is allowed.
+        let config = Config {
+            envs: 256,
+            rollout: 64,
+            total_steps: 1 << 20,
+            ..config(Algo::Ippo)
+        };
+        let mut ppo = ppo(&config);
+        collect(&mut ppo);
+        let s = ppo.sizes;
+        let io = ppo.env.io().clone();
+        let avail = read(&io.avail);
+        let actions: Vec<u32> = gpu().read(&io.actions).expect("readable");
+        // Rows by whether action 3 is forbidden.
+        let mut counts = [[0.0; SHOWN]; 2];
+        for i in 0..s.steps * s.rows() {
+            let forbidden = avail[i * SHOWN + 3] == 0.0;
+            counts[usize::from(forbidden)][actions[i] as usize] += 1.0;
+        }
+        for (counts, p) in counts
+            .iter()
+            .zip([[0.25; 4], [1.0 / 3.0, 1.0 / 3.0, 1.0 / 3.0, 0.0]])
+        {
+            let n: f64 = counts.iter().sum();
+            assert!(n > 6000.0, "{n}");
+            for (found, p) in counts.iter().zip(p) {
+                // Four standard errors, and 2 % for the initial policy's own unevenness.
+                let slack = 4.0 * (p * (1.0 - p) / n).sqrt() + 0.02;
+                assert!((found / n - p).abs() <= slack, "{counts:?}, expected {p}");
+            }
+        }
+    }
+
+    /// What a member's loss is, in double precision, from the minibatch on the device and any parameters.
+    fn member_loss(
+        ppo: &Ppo,
+        config: &Config,
+        batch: &[Vec<f64>],
+        inputs: [&[f64]; 2],
+        words: &[f64],
+        p: usize,
+    ) -> f64 {
+        let (s, net) = (ppo.sizes, ppo.networks());
+        let rows = s.minibatch_rows();
+        let (actor_columns, critic_columns) =
+            (net.actor.layers[0].inputs, net.critic.layers[0].inputs);
+        let at = |input: Input| &batch[input as usize];
+        let (mut policy, mut entropy, mut value) = (0.0, 0.0, 0.0);
+        let tanh = config.activation == Activation::Tanh;
+        for r in p * rows..(p + 1) * rows {
+            let logits = forward(
+                &net.actor,
+                words,
+                tanh,
+                &inputs[0][r * actor_columns..(r + 1) * actor_columns],
+            );
+            let avail: Vec<_> = at(Input::Penalty)[r * SHOWN..(r + 1) * SHOWN]
+                .iter()
+                .map(|x| 1.0 - x / 1e10)
+                .collect();
+            let log_probs = log_softmax(&logits, &avail);
+            let taken = &at(Input::Taken)[r * SHOWN..(r + 1) * SHOWN];
+            let log_prob: f64 = log_probs
+                .iter()
+                .zip(taken)
+                .filter(|(_, t)| **t == 1.0)
+                .map(|(l, _)| l)
+                .sum();
+            let ratio = (log_prob - at(Input::OldLogProb)[r]).exp();
+            let a = at(Input::Advantage)[r];
+            policy -=
+                (ratio * a).min(ratio.clamp(1.0 - config.clip_eps, 1.0 + config.clip_eps) * a);
+            entropy -= log_probs
+                .iter()
+                .map(|l| if *l < -1e9 { 0.0 } else { l.exp() * l })
+                .sum::<f64>();
+            let v = forward(
+                &net.critic,
+                words,
+                tanh,
+                &inputs[1][r * critic_columns..(r + 1) * critic_columns],
+            )[0];
+            let (old, goal) = (at(Input::OldValue)[r], at(Input::Goal)[r]);
+            let mut error = (v - goal).powi(2);
+            if config.clip_value {
+                let clipped = old + (v - old).clamp(-config.clip_eps, config.clip_eps);
+                error = error.max((clipped - goal).powi(2));
+            }
+            value += 0.5 * error;
+        }
+        (policy - config.ent_coef * entropy + config.vf_coef * value) / rows as f64
+    }
+
+    #[test]
+    fn gradients_equal_finite_differences() {
+        for (algo, clip_value) in [
+            (Algo::Mappo, true),
+            (Algo::Ippo, true),
+            (Algo::Mappo, false),
+        ] {
+            let config = Config {
+                envs: 4,
+                rollout: 8,
+                seeds: 2,
+                minibatches: 2,
+                // Smooth, so that differences mean something.
+                activation: Activation::Tanh,
+                ent_coef: 0.03,
+                clip_value,
+                ..config(algo)
+            };
+            let mut ppo = ppo(&config);
+            stir(&ppo);
+            collect(&mut ppo);
+            // Away from the policy that collected: ratios on both sides of the clip range, values beyond theirs.
+            let moved: Vec<f32> = read(&ppo.adam.params)
+                .iter()
+                .zip(uniform(
+                    11,
+                    (ppo.adam.params.size / 4) as usize,
+                    -0.15,
+                    0.15,
+                ))
+                .map(|(w, d)| *w as f32 + d)
+                .collect();
+            gpu().write(&ppo.adam.params, &moved);
+            let tick = ppo.minibatch_tick(0, 1);
+            run(|to| {
+                ppo.gae.record(to);
+                ppo.minibatches.record_epoch(to, tick);
+                ppo.minibatches.record_gather(to, tick);
+                ppo.actor.record_forward(to);
+                ppo.critic.record_forward(to);
+            });
+            ppo.loss.replay().expect("replayed");
+            run(|to| {
+                ppo.actor.record_backward(to);
+                ppo.critic.record_backward(to);
+                ppo.adam.record_norms(to, tick);
+            });
+            let inputs: Vec<Vec<f64>> = [
+                Input::Logits,
+                Input::Values,
+                Input::Penalty,
+                Input::Taken,
+                Input::OldLogProb,
+                Input::Advantage,
+                Input::Goal,
+                Input::OldValue,
+            ]
+            .map(|i| read(&ppo.loss.input(i)))
+            .to_vec();
+            let [actor_input, critic_input] =
+                [&ppo.minibatches.actor_input, &ppo.minibatches.critic_input].map(read);
+            let (params, grads) = (read(&ppo.adam.params), read(&ppo.adam.grads));
+            let stride = ppo.networks().stride();
+
+            // The cases that make PPO's loss what it is do occur.
+            let ratios: Vec<f64> = read(&ppo.loss.log_prob)
+                .iter()
+                .zip(&inputs[Input::OldLogProb as usize])
+                .map(|(new, old)| (new - old).exp())
+                .collect();
+            assert!(ratios.iter().any(|r| *r > 1.2) && ratios.iter().any(|r| *r < 0.8));
+            assert!(ratios.iter().any(|r| (0.8..1.2).contains(r)));
+
+            let mut largest: f64 = 0.0;
+            for p in 0..2 {
+                let words = &params[p * stride..(p + 1) * stride];
+                for i in 0..stride {
+                    let at = |d: f64| {
+                        let mut words = words.to_vec();
+                        words[i] += d;
+                        member_loss(
+                            &ppo,
+                            &config,
+                            &inputs,
+                            [&actor_input, &critic_input],
+                            &words,
+                            p,
+                        )
+                    };
+                    let h = 1e-5;
+                    let want = (at(h) - at(-h)) / (2.0 * h);
+                    let found = grads[p * stride + i];
+                    largest = largest.max(want.abs());
+                    assert!(
+                        (found - want).abs() < 2e-5,
+                        "member {p}, word {i}: {found}, expected {want}"
+                    );
+                }
+            }
+            assert!(largest > 0.05, "gradients of {largest} would show nothing");
+        }
+    }
+
+    #[test]
+    fn zero_advantages_leave_the_actor_as_it_is() {
+        let mut ppo = ppo(&Config {
+            ent_coef: 0.0,
+            ..config(Algo::Mappo)
+        });
+        collect(&mut ppo);
+        let before = read(&ppo.adam.params);
+        let tick = ppo.minibatch_tick(0, 0);
+        run(|to| {
+            ppo.gae.record(to);
+            ppo.minibatches.record_epoch(to, tick);
+            ppo.minibatches.record_gather(to, tick);
+            ppo.actor.record_forward(to);
+            ppo.critic.record_forward(to);
+        });
+        gpu().write(
+            &ppo.loss.input(Input::Advantage),
+            &vec![0.0_f32; ppo.sizes.minibatch_rows()],
+        );
+        ppo.loss.replay().expect("replayed");
+        run(|to| {
+            ppo.actor.record_backward(to);
+            ppo.critic.record_backward(to);
+            ppo.adam.record_norms(to, tick);
+            ppo.adam.record_step(to, tick);
+        });
+        let after = read(&ppo.adam.params);
+        let actor = ppo.networks().actor.end();
+        assert_eq!(before[..actor], after[..actor]);
+        assert_ne!(before[actor..], after[actor..], "the critic does learn");
+    }
+}
+
+#[test]
+fn adam_and_clipping_equal_the_formulas() {
+    let shape = Shape {
+        members: 2,
+        rows: 600,
+        stride: 150,
+    };
+    let ends = [90, 150];
+    let (epsilon, max_grad_norm, rates) = (1e-5, 0.5, [2e-3_f32, 1e-3]);
+    let mut ticks = Ticks::new(gpu(), 4);
+    for t in 0..4 {
+        let [correction_1, correction_2] = corrections(t as u64 + 1);
+        ticks.set(
+            t,
+            Tick {
+                correction_1,
+                correction_2,
+                anneal: 0.75,
+                ..Tick::default()
+            },
+        );
+    }
+    ticks.upload(gpu());
+    let adam = Adam::new(
+        gpu(),
+        &shape,
+        &ends,
+        AdamConfig {
+            epsilon,
+            max_grad_norm,
+        },
+        &rates,
+        &ticks,
+    );
+    let n = 2 * shape.stride;
+    let start = uniform(1, n, -1.0, 1.0);
+    gpu().write(&adam.params, &start);
+    let mut params: Vec<f64> = start.iter().map(|&x| f64::from(x)).collect();
+    let (mut m, mut v) = (vec![0.0; n], vec![0.0; n]);
+    for t in 0..4 {
+        // Steps of gradients above the largest norm, and of some below.
+        let scale = [0.5, 0.01, 0.2, 0.002][t];
+        let partials = uniform(20 + t as u32, shape.chunks() * n, -scale, scale);
+        gpu().write(&adam.partials, &partials);
+        run(|to| {
+            adam.record_norms(to, t);
+            adam.record_step(to, t);
+        });
+        let sum = |i: usize| {
+            (0..shape.chunks())
+                .map(|c| f64::from(partials[c * n + i]))
+                .sum::<f64>()
+        };
+        let mut norms = Vec::new();
+        for member in 0..2 {
+            for (o, &end) in ends.iter().enumerate() {
+                let words = member * shape.stride + [0, ends[0]][o]..member * shape.stride + end;
+                let norm = words.clone().map(|i| sum(i).powi(2)).sum::<f64>().sqrt();
+                norms.push(norm);
+                for i in words {
+                    let g = sum(i) * (max_grad_norm / norm).min(1.0);
+                    m[i] = 0.9 * m[i] + 0.1 * g;
+                    v[i] = 0.999 * v[i] + 0.001 * g * g;
+                    let step = t as i32 + 1;
+                    let (m_hat, v_hat) = (
+                        m[i] / (1.0 - 0.9_f64.powi(step)),
+                        v[i] / (1.0 - 0.999_f64.powi(step)),
+                    );
+                    params[i] -= f64::from(rates[member]) * 0.75 * m_hat / (v_hat.sqrt() + epsilon);
+                }
+            }
+        }
+        assert!(
+            norms.iter().all(|n| (*n > max_grad_norm) == (t % 2 == 0)),
+            "{norms:?}"
+        );
+        close(&read(&adam.norms), &norms, 1e-6, "norms");
+    }
+    close(&read(&adam.params), &params, 2e-6, "parameters");
+}
+
+#[test]
+fn shuffle_is_a_permutation_that_changes_with_the_epoch() {
+    for items in [1_usize, 2, 3, 6, 64, 1000, 4097] {
+        let bits = items.next_power_of_two().trailing_zeros().max(2);
+        let order = gpu().storage("order", 4 * 2 * items as u64);
+        let keys = gpu().storage_from("keys", &[[1_u32, 2], [3, 4]]);
+        let mut ticks = Ticks::new(gpu(), 2);
+        ticks.set(
+            1,
+            Tick {
+                draw: 1,
+                ..Tick::default()
+            },
+        );
+        ticks.upload(gpu());
+        let constants = Constants::default()
+            .uint("MEMBERS", 2)
+            .uint("RPM", items)
+            .uint("ITEMS", items)
+            .uint("ITEM_BITS", bits as usize)
+            .uint("ROWS", items)
+            .uint("SEQUENCES", 0);
+        let sources = [
+            include_str!("../../shaders/learn/tick.wgsl"),
+            include_str!("../../shaders/common/rng.wgsl"),
+            include_str!("../../shaders/learn/minibatch.wgsl"),
+            include_str!("../../shaders/learn/shuffle.wgsl"),
+        ];
+        let binds = [Bind::Tick(&ticks), Bind::Write(&order), Bind::Read(&keys)];
+        let shuffle = Kernel::new(gpu(), "shuffle", &constants, &sources, &binds);
+        let mut orders = Vec::new();
+        for epoch in 0..2 {
+            run(|to| shuffle.record(to, epoch, [items.div_ceil(64), 2, 1]));
+            let both: Vec<u32> = gpu().read(&order).expect("readable");
+            orders.extend(both.chunks_exact(items).map(<[u32]>::to_vec));
+        }
+        for order in &orders {
+            let mut sorted = order.clone();
+            sorted.sort_unstable();
+            assert!(
+                sorted.iter().enumerate().all(|(i, &x)| i as u32 == x),
+                "{items}: {order:?}"
+            );
+        }
+        if items >= 64 {
+            let fixed = |a: &[u32], b: &[u32]| a.iter().zip(b).filter(|(x, y)| x == y).count();
+            let identity: Vec<u32> = (0..items as u32).collect();
+            for (i, order) in orders.iter().enumerate() {
+                // One is expected to stay where it is; more than ten of a fair shuffle would be a rarity.
+                assert!(fixed(order, &identity) <= 10, "{items}: hardly shuffled");
+                for other in &orders[..i] {
+                    assert!(
+                        fixed(order, other) <= 10,
+                        "{items}: members or epochs share an order"
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn params_of(checkpoint: &crate::learner::Checkpoint, member: usize) -> Vec<f32> {
+    let members_of = |a: &Array| match a {
+        Array::F32 { shape, data } => {
+            let n: usize = shape[1..].iter().product();
+            data[member * n..(member + 1) * n].to_vec()
+        }
+        _ => Vec::new(),
+    };
+    let nets = checkpoint
+        .iter()
+        .filter(|(k, _)| k.starts_with("actor.") || k.starts_with("critic."));
+    nets.flat_map(|(_, a)| members_of(a)).collect()
+}
+
+#[test]
+fn a_member_of_a_population_learns_as_it_does_alone() {
+    for algo in [Algo::Ippo, Algo::Mappo] {
+        let mut all = learner(&Config {
+            seeds: 4,
+            seed: 10,
+            ..config(algo)
+        });
+        (0..5).for_each(|_| all.update().expect("updated"));
+        let together = all.checkpoint().expect("saved");
+        let (reports, _) = all.report().expect("reported");
+        for member in [0, 3] {
+            let mut one = learner(&Config {
+                seed: 10 + member as u64,
+                ..config(algo)
+            });
+            (0..5).for_each(|_| one.update().expect("updated"));
+            let alone = params_of(&one.checkpoint().expect("saved"), 0);
+            let with_others = params_of(&together, member);
+            let far = alone
+                .iter()
+                .zip(&with_others)
+                .map(|(a, b)| (a - b).abs())
+                .fold(0.0, f32::max);
+            assert!(far <= 1e-6, "{algo:?}: member {member} differs by {far}");
+            let (report, _) = one.report().expect("reported");
+            assert_eq!(report[0].episodes, reports[member].episodes);
+        }
+    }
+}
+
+#[test]
+fn the_same_run_twice_gives_the_same_bytes() {
+    for algo in [Algo::Ippo, Algo::Mappo] {
+        let results: Vec<_> = (0..2)
+            .map(|_| {
+                let mut learner = learner(&Config {
+                    seeds: 2,
+                    bootstrap_truncated: true,
+                    ..config(algo)
+                });
+                (0..6).for_each(|_| learner.update().expect("updated"));
+                (
+                    learner.checkpoint().expect("saved"),
+                    learner.report().expect("reported").0,
+                )
+            })
+            .collect();
+        assert_eq!(results[0], results[1]);
+    }
+}
+
+#[test]
+fn a_restored_run_goes_on_with_the_same_bytes() {
+    for algo in [Algo::Ippo, Algo::Mappo] {
+        let config = Config {
+            seeds: 2,
+            ..config(algo)
+        };
+        let mut whole = learner(&config);
+        (0..3).for_each(|_| whole.update().expect("updated"));
+        let saved = whole.checkpoint().expect("saved");
+        (0..4).for_each(|_| whole.update().expect("updated"));
+
+        let mut resumed = learner(&config);
+        resumed.update().expect("updated");
+        resumed.restore(&saved).expect("restored");
+        assert_eq!(resumed.updates_done(), 3);
+        assert_eq!(resumed.checkpoint().expect("saved"), saved);
+        (0..4).for_each(|_| resumed.update().expect("updated"));
+        assert_eq!(
+            resumed.checkpoint().expect("saved"),
+            whole.checkpoint().expect("saved")
+        );
+        assert_eq!(
+            resumed.report().expect("reported").0,
+            whole.report().expect("reported").0
+        );
+    }
+}
+
+#[test]
+fn a_checkpoint_that_does_not_fit_is_refused_and_changes_nothing() {
+    let mut a = learner(&config(Algo::Mappo));
+    a.update().expect("updated");
+    let before = a.checkpoint().expect("saved");
+    let mut missing = before.clone();
+    missing.remove("adam.v");
+    let other = learner(&Config {
+        hidden: 24,
+        ..config(Algo::Mappo)
+    })
+    .checkpoint()
+    .expect("saved");
+    let mut short = before.clone();
+    short.insert(
+        "env.snapshot".into(),
+        Array::U8 {
+            shape: vec![3],
+            data: vec![0; 3],
+        },
+    );
+    for (checkpoint, says) in [
+        (missing, "adam.v"),
+        (other, "dense_0"),
+        (short, "env.snapshot"),
+    ] {
+        let error = a
+            .restore(&checkpoint)
+            .expect_err("it does not fit")
+            .to_string();
+        assert!(error.contains(says), "{error}");
+        assert_eq!(a.checkpoint().expect("saved"), before);
+    }
+}
+
+#[test]
+fn both_algorithms_learn_to_match() {
+    for algo in [Algo::Ippo, Algo::Mappo] {
+        let config = Config {
+            envs: 32,
+            total_steps: 60 * 32 * 16,
+            learning_rate: 5e-3,
+            ent_coef: 0.01,
+            ..config(algo)
+        };
+        let mut learner = learner(&config);
+        learner.update().expect("updated");
+        let (before, timing) = learner.report().expect("reported");
+        // One right answer in four, by chance.
+        assert!(before[0].episodes.mean_return() < 0.5 * EPISODE as f64);
+        assert_eq!(before[0].episodes.mean_length(), EPISODE as f64);
+        let ratio = &before[0].diagnostics;
+        assert!(
+            (ratio["first_ratio"] - 1.0).abs() < 1e-6 && ratio["first_ratio_deviation"] < 1e-5,
+            "{ratio:?}"
+        );
+        assert!(timing.launches_per_update > 0 && timing.host_syncs_per_update == 0);
+        (0..50).for_each(|_| learner.update().expect("updated"));
+        learner.report().expect("reported");
+        (0..9).for_each(|_| learner.update().expect("updated"));
+        let (after, _) = learner.report().expect("reported");
+        // 3 cannot be answered where 0 is shown, but 0 can: every answer can be right.
+        let share = after[0].episodes.mean_return() / EPISODE as f64;
+        assert!(share > 0.95, "{algo:?}: {share} of the answers are right");
+    }
+}
