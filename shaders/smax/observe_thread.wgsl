@@ -38,14 +38,14 @@ fn observe_state(base: u32, to_final: bool) {
         let here = alive(i);
         let word = base + i * OWN_FEATURES;
         put_state(word, select(0.0, hp_before[at(i)], here), to_final);
-        put_state(word + 1u, select(0.0, px[at(i)], here), to_final);
-        put_state(word + 2u, select(0.0, py[at(i)], here), to_final);
-        put_state(word + 3u, select(0.0, cd[at(i)], here), to_final);
+        put_state(word + 1u, select(0.0, px[at(i)] / STATE_W, here), to_final);
+        put_state(word + 2u, select(0.0, py[at(i)] / STATE_H, here), to_final);
+        put_state(word + 3u, select(0.0, select(cd_seen[at(i)], cd[at(i)], RAW_STATE), here), to_final);
         for (var t = 0u; t < TYPES; t++) {
             put_state(word + 4u + t, select(0.0, 1.0, here && t == kind[at(i)]), to_final);
         }
         put_state(base + OWN_FEATURES * N + i, select(1.0, 0.0, is_ally(i)), to_final);
-        put_state(base + (OWN_FEATURES + 1u) * N + i, f32(kind[at(i)]), to_final);
+        put_state(base + (OWN_FEATURES + 1u) * N + i, f32(kind[at(i)]) / STATE_TYPES, to_final);
     }
 }
 

@@ -36,12 +36,13 @@ fn unit_feature(i: u32, j: u32, f: u32, base: u32) -> f32 {
     }
 }
 
-fn own_feature(b: u32, f: u32, raw: bool) -> f32 {
+/// `w`, `h`: what positions are divided by; `raw`: the cooldown in seconds instead of the observed share.
+fn own_feature(b: u32, f: u32, w: f32, h: f32, raw: bool) -> f32 {
     if (hp[b] <= 0.0) { return 0.0; }
     switch f {
         case 0u: { return hp_before[b]; }
-        case 1u: { return select(px[b] / MAP_W, px[b], raw); }
-        case 2u: { return select(py[b] / MAP_H, py[b], raw); }
+        case 1u: { return px[b] / w; }
+        case 2u: { return py[b] / h; }
         case 3u: { return select(cd_seen[b], cd[b], raw); }
         default: { return select(0.0, 1.0, f - 4u == kind[b]); }
     }
@@ -60,7 +61,7 @@ fn observe(to_final: bool) {
         if (d < UNIT_FEATURES * (N - 1u)) {
             x = unit_feature(i, row_unit(i, d / UNIT_FEATURES), d % UNIT_FEATURES, env * N);
         } else {
-            x = own_feature(env * N + i, d - UNIT_FEATURES * (N - 1u), false);
+            x = own_feature(env * N + i, d - UNIT_FEATURES * (N - 1u), MAP_W, MAP_H, false);
         }
         put_obs(first * A * D + w, x, to_final);
     }
@@ -70,11 +71,11 @@ fn observe(to_final: bool) {
         let s = w % S;
         var x: f32;
         if (s < OWN_FEATURES * N) {
-            x = own_feature(env * N + s / OWN_FEATURES, s % OWN_FEATURES, true);
+            x = own_feature(env * N + s / OWN_FEATURES, s % OWN_FEATURES, STATE_W, STATE_H, RAW_STATE);
         } else if (s < (OWN_FEATURES + 1u) * N) {
             x = select(1.0, 0.0, is_ally(s - OWN_FEATURES * N));
         } else {
-            x = f32(kind[env * N + s - (OWN_FEATURES + 1u) * N]);
+            x = f32(kind[env * N + s - (OWN_FEATURES + 1u) * N]) / STATE_TYPES;
         }
         put_state(first * S + w, x, to_final);
     }

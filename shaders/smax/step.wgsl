@@ -2,6 +2,10 @@
 
 const UNIT_FEATURES: u32 = 7u + TYPES;
 const OWN_FEATURES: u32 = 4u + TYPES;
+// What the world state's positions and type numbers are divided by: nothing, as in the reference, or their ranges.
+const STATE_W: f32 = select(MAP_W, 1.0, RAW_STATE);
+const STATE_H: f32 = select(MAP_H, 1.0, RAW_STATE);
+const STATE_TYPES: f32 = select(f32(TYPES), 1.0, RAW_STATE);
 
 fn put_obs(word: u32, x: f32, to_final: bool) {
     if (to_final) { final_obs[word] = x; } else { obs[word] = x; }

@@ -480,3 +480,35 @@ fn a_batch_that_does_not_fit_says_what_would() {
         "{text}"
     );
 }
+
+#[test]
+fn a_normalized_world_state_is_the_raw_one_over_its_ranges() {
+    let gpu = gpu();
+    for layout in LAYOUTS {
+        let states = [false, true].map(|normalized| {
+            let options = serde_json::json!({ "normalized_world_state": normalized });
+            let env = Smax::new(
+                &gpu,
+                config("smax/2s3z", options),
+                &batch(4, Driver::Random, layout),
+            )
+            .unwrap();
+            run(&gpu, &env, true, 12);
+            gpu.read::<f32>(&env.io().state).unwrap()
+        });
+        let cooldown = [1.87, 1.87, 0.86, 0.86, 0.86];
+        for (i, (raw, ours)) in states[0].iter().zip(&states[1]).enumerate() {
+            let word = i % 120;
+            let want = match (word < 100, word % 10) {
+                (true, 1 | 2) => raw / 32.0,
+                (true, 3) => (raw / cooldown[word / 10 % 5]).clamp(0.0, 1.0),
+                (false, _) if word >= 110 => raw / 6.0,
+                _ => *raw,
+            };
+            assert!(
+                (ours - want).abs() < 1e-6,
+                "{layout:?}: word {word} is {ours}, not {want}"
+            );
+        }
+    }
+}

@@ -591,6 +591,7 @@ fn source(s: &Source<'_>) -> String {
     flag("SELF_PLAY_REWARD", o.use_self_play_reward);
     flag("SEE_ENEMY_ACTIONS", o.see_enemy_actions);
     flag("WALLS_KILL", o.walls_cause_death);
+    flag("RAW_STATE", !o.normalized_world_state);
     flag("ENEMY_SHOOTS", o.enemy_shoots);
     flag("ATTACK_RANDOM", o.attack_mode == AttackMode::Random);
     flag("SMACV2_POSITIONS", c.scenario.smacv2_positions);

@@ -77,6 +77,10 @@ pub struct SmaxOptions {
     pub use_self_play_reward: bool,
     pub see_enemy_actions: bool,
     pub walls_cause_death: bool,
+    /// Ours: positions of the world state over the map's size, cooldowns as in the observations, type numbers over the
+    /// number of types, in place of the reference's raw numbers up to 32 and down to -50, which a critic of few updates
+    /// cannot scale down. The agents see neither.
+    pub normalized_world_state: bool,
     pub opponent: Opponent,
     pub enemy_shoots: bool,
     pub attack_mode: AttackMode,
@@ -101,6 +105,7 @@ impl Default for SmaxOptions {
             use_self_play_reward: false,
             see_enemy_actions: true,
             walls_cause_death: true,
+            normalized_world_state: false,
             opponent: Opponent::Heuristic,
             enemy_shoots: true,
             attack_mode: AttackMode::Closest,
