@@ -552,7 +552,7 @@ mod tests {
     #[test]
     fn shipped_values_follow_the_algorithm_and_yield_to_the_caller() {
         let ippo = Config::resolve(&[set(&["algo=ippo"])]).expect("resolves");
-        assert_eq!((ippo.algo, ippo.clip_eps), (Algo::Ippo, 0.05));
+        assert_eq!((ippo.algo, ippo.learning_rate), (Algo::Ippo, 4e-3));
         let own = Config::resolve(&[set(&["algo=ippo", "clip_eps=0.3"])]).expect("resolves");
         assert_eq!(own.clip_eps, 0.3);
     }
