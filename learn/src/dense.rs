@@ -70,6 +70,7 @@ fn constants(shape: &Shape, layer: &Dense) -> Constants {
         .uint("OUT", layer.outputs)
         .uint("KERNEL", layer.kernel)
         .uint("BIAS", layer.bias)
+        .uint("BIAS_FROM", layer.bias_from)
         .uint("TM", PATCH)
 }
 
@@ -118,6 +119,7 @@ pub struct Backward {
 }
 
 impl Backward {
+    /// With `add` the derivative is added to what another layer on the same input has written.
     #[allow(clippy::too_many_arguments)] // A layer's four tensors and what it is.
     pub fn new(
         gpu: &Gpu,
@@ -128,10 +130,12 @@ impl Backward {
         dy: &Region,
         x: &Region,
         dx: &Region,
+        add: bool,
     ) -> Self {
         let (cols, width) = columns(layer.inputs);
         let c = constants(shape, layer)
             .uint("ACT", below as usize)
+            .flag("ADD", add)
             .uint("TN", width)
             .uint("COLS", cols);
         let binds = [
@@ -191,7 +195,8 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// `input: [P, rows, in]`, `output: [P, rows, out]` and `output_grad`, its derivative.
+    /// `input: [P, rows, in]`, `output: [P, rows, out]` and `output_grad`, its derivative. `input_grad` takes the input's, where
+    /// it is wanted, or has it added.
     #[allow(clippy::too_many_arguments)] // The layers and the buffers at both ends.
     pub fn new(
         gpu: &Gpu,
@@ -200,6 +205,7 @@ impl Stack {
         activate: Activate,
         params: &Region,
         input: &Region,
+        input_grad: Option<(&Region, bool)>,
         output: &Region,
         output_grad: &Region,
         partials: &Region,
@@ -227,12 +233,14 @@ impl Stack {
             stack
                 .grad
                 .push(Grad::new(gpu, shape, layer, x, dy, partials));
-            if i > 0 {
-                let dx = &grads[i - 1];
-                stack.backward.push(Backward::new(
-                    gpu, shape, layer, activate, params, dy, x, dx,
-                ));
-            }
+            let (below, dx, add) = match (i, input_grad) {
+                (0, None) => continue,
+                (0, Some((dx, add))) => (Activate::None, dx, add),
+                _ => (activate, &grads[i - 1], false),
+            };
+            stack.backward.push(Backward::new(
+                gpu, shape, layer, below, params, dy, x, dx, add,
+            ));
         }
         stack
     }

@@ -6,11 +6,11 @@ use merit_sim::registry::{Batch, Driver};
 
 use crate::LearnError;
 use crate::config::Config;
-use crate::dense::Activate;
 use crate::kernel::{Bind, Constants, Kernel, Recorder, Tick, Ticks};
-use crate::net::Mlp;
-use crate::policy::{Params, Policy};
+use crate::net::Network;
+use crate::policy::{Context, Policy, Remembered};
 use crate::ppo::{keys, make_env, seeds};
+use crate::recurrent::Memory;
 use crate::rng::Purpose;
 use crate::sizes::Sizes;
 
@@ -27,6 +27,8 @@ pub struct Evaluation {
     policy: Policy,
     keep_first: Kernel,
     ticks: Ticks,
+    /// What a recurrent policy remembers.
+    memory: Option<Memory>,
     /// `[WORDS, G]`: sums over the episodes that count.
     kept: Region,
     sizes: Sizes,
@@ -38,14 +40,13 @@ impl Evaluation {
     /// # Errors
     /// [`LearnError`]: what does not fit the adapter.
     pub fn new(
-        gpu: &Gpu,
+        c: &Context<'_>,
         config: &Config,
-        sizes: &Sizes,
-        (net, activate): (&Mlp, Activate),
-        params: Params<'_>,
+        net: &Network,
         episodes: usize,
         seed: u64,
     ) -> Result<Self, LearnError> {
+        let (gpu, sizes) = (c.gpu, c.sizes);
         if episodes == 0 {
             return Err(LearnError::Config(
                 "an evaluation needs at least one episode".into(),
@@ -91,23 +92,27 @@ impl Evaluation {
                     Bind::Write(&kept),
                 ],
             );
-            let policy = Policy::new(
-                gpu,
-                &sizes,
-                net,
-                activate,
-                params,
-                env.io(),
-                &keys,
-                &log_probs,
-                &ticks,
-            );
+            let memory = net
+                .trunk
+                .map(|t| Memory::new(gpu, sizes.rows(), t.hidden()));
+            let carried = gpu.storage("nothing carried", 4 * sizes.rows() as u64);
+            let remembered = memory.as_ref().map(|m| Remembered {
+                memory: &m.state,
+                carried: &carried,
+            });
+            let context = Context {
+                sizes: &sizes,
+                ticks: &ticks,
+                ..*c
+            };
+            let policy = Policy::new(&context, net, env.io(), &keys, &log_probs, remembered);
             Self {
                 env,
                 fresh,
                 policy,
                 keep_first,
                 ticks,
+                memory,
                 kept,
                 sizes,
                 episodes,
@@ -133,6 +138,9 @@ impl Evaluation {
             &vec![0.0_f32; EpisodeStats::WORDS * envs],
         );
         self.env.restore(gpu, &self.fresh)?;
+        if let Some(memory) = &self.memory {
+            gpu.write(&memory.state, &vec![0_u8; memory.state.size as usize]);
+        }
         let mut to = Recorder::new(gpu);
         self.env.record_reset(to.pass());
         to.submit();
@@ -142,11 +150,15 @@ impl Evaluation {
         for chunk in 0..most.div_ceil(CHUNK) {
             for i in 0..CHUNK {
                 let draw = (chunk * CHUNK + i) as u32;
+                // One slot and one step: what the last step ended stands where the next will write.
+                let before = if draw == 0 { Tick::CARRIED } else { 0 };
+                let greedy = u32::from(greedy);
                 self.ticks.set(
                     i,
                     Tick {
                         draw,
-                        greedy: u32::from(greedy),
+                        greedy,
+                        before,
                         ..Tick::default()
                     },
                 );

@@ -1,9 +1,12 @@
 //! The recurrent half of a GRU over whole sequences: one dispatch forward, one backward, whatever the length.
 //!
-//! Burn computes the input half `x W_i + b` of all steps as one matrix product before the scan, and the gradients of the
-//! weights as matrix products after it. An unrolled cell would cost some 35 launches a step, 4,500 for a rollout of 128.
+//! The input half `x W_i + b` of all steps is one dense layer before the scan ([`crate::dense`]), the gradients of the weights
+//! are matrix products after it. An unrolled cell would cost some 35 launches a step, 4,500 for a rollout of 128.
 
 use merit_sim::gpu::{Access, Gpu, GpuError, Region};
+
+use crate::kernel::{Constants, Recorder};
+use crate::net::Dense;
 
 /// Sequences of one workgroup: each weight that is loaded serves so many products. More would leave a GPU with too few
 /// workgroups for the usual few hundred sequences.
@@ -12,10 +15,6 @@ const ROWS: u32 = 8;
 /// The device memory of one scan. `P` members, `T` steps, `R` sequences, `H` hidden units, all `f32`.
 #[derive(Clone, Debug)]
 pub struct GruMemory {
-    /// `[P, H, 3H]`: recurrent weights, columns r, z, n.
-    pub weights: Region,
-    /// `[P, H]`: the bias inside the reset gate's product, `c_n`.
-    pub bias_n: Region,
     /// `[P, R, H]`: state in front of the first step.
     pub start: Region,
     /// `[P, T, R]`: 1 where the memory is forgotten in front of the step.
@@ -49,95 +48,96 @@ impl GruScan {
     /// Dispatches of one forward, and of one backward pass (the transposition of the weights included).
     pub const DISPATCHES: [u64; 2] = [1, 2];
 
+    /// `params: [P, stride]`, in which `recurrent` lies.
+    ///
     /// # Errors
-    /// [`GpuError::Limit`] if `hidden` exceeds the adapter's workgroup, [`GpuError::TooLarge`] for the gates' memory.
+    /// [`GpuError::TooLarge`] for the gates' memory.
     pub fn new(
         gpu: &Gpu,
-        [members, steps, rows, hidden]: [usize; 4],
+        [members, steps, rows]: [usize; 3],
+        recurrent: &Dense,
+        params: &Region,
+        stride: usize,
         m: &GruMemory,
     ) -> Result<Self, GpuError> {
-        let widest = gpu.limits.max_compute_invocations_per_workgroup;
-        if hidden as u32 > widest {
-            return Err(GpuError::Limit {
-                adapter: gpu.info.name.clone(),
-                what: "max_compute_invocations_per_workgroup",
-                found: widest.into(),
-                needed: hidden as u64,
-            });
-        }
+        let hidden = recurrent.inputs;
         let per_row = 16 * (members * steps * hidden) as u64;
         gpu.check_fits("the gates of the GRU", per_row, rows as u64, "sequences")?;
-        gpu.guarded("the GRU's kernels", || {
-            let gates = gpu.storage("gru gates", per_row * rows as u64);
-            let transposed = gpu.storage("gru weights, transposed", m.weights.size);
-            // Bindings that an entry point does not use still need a buffer, each its own.
-            let unused: Vec<Region> = (0..8).map(|_| gpu.storage("unused", 4)).collect();
-            let shape = gpu.uniform_from(
-                "gru shape",
-                &[[members as u32, steps as u32, rows as u32, 0]],
-            );
-            let source = format!(
-                "const H: u32 = {hidden}u;\nconst ROWS: u32 = {ROWS}u;\n{}",
-                include_str!("../../shaders/learn/gru_scan.wgsl")
-            );
-            let module = gpu.shader("gru", &source, false);
-            let mut accesses = [Access::ReadWrite; 10];
-            accesses[0] = Access::Uniform(16);
-            let layout = gpu.layout("gru", &accesses);
-            let kernel = |entry: &str, regions: [&Region; 9]| {
-                let mut resources = vec![shape.as_entire_binding()];
-                resources.extend(regions.iter().map(|r| r.binding()));
-                let pipeline = gpu.pipeline(entry, &module, entry, &layout);
-                (pipeline, gpu.bind(entry, &layout, &resources))
-            };
-            let u = &unused;
-            Self {
-                forward: kernel(
-                    "forward",
-                    [
-                        &m.weights,
-                        &m.bias_n,
-                        &m.start,
-                        &m.reset_in,
-                        &m.x,
-                        &m.previous,
-                        &gates,
-                        &m.h,
-                        &u[0],
-                    ],
-                ),
-                backward: kernel(
-                    "backward",
-                    [
-                        &transposed,
-                        &u[0],
-                        &u[1],
-                        &m.reset_in,
-                        &m.h_grad,
-                        &m.previous,
-                        &gates,
-                        &m.x_grad,
-                        &m.hidden_grad,
-                    ],
-                ),
-                transpose: kernel(
-                    "transpose",
-                    [
-                        &m.weights,
-                        &u[0],
-                        &u[1],
-                        &u[2],
-                        &u[3],
-                        &transposed,
-                        &u[4],
-                        &u[5],
-                        &u[6],
-                    ],
-                ),
-                groups: (rows as u32).div_ceil(ROWS),
-                transpose_groups: (3 * hidden * hidden).div_ceil(64) as u32,
-                members: members as u32,
-            }
+        let gates = gpu.storage("gru gates", per_row * rows as u64);
+        let transposed = gpu.storage(
+            "gru weights, transposed",
+            4 * (members * 3 * hidden * hidden) as u64,
+        );
+        // Bindings that an entry point does not use still need a buffer, each its own.
+        let unused: Vec<Region> = (0..7).map(|_| gpu.storage("unused", 4)).collect();
+        let shape = gpu.uniform_from(
+            "gru shape",
+            &[[members as u32, steps as u32, rows as u32, 0]],
+        );
+        let constants = Constants::default()
+            .uint("H", hidden)
+            .uint("ROWS", ROWS as usize)
+            .uint("STRIDE", stride)
+            .uint("WEIGHTS", recurrent.kernel)
+            .uint("BIAS_N", recurrent.bias);
+        let source = constants.source(&[
+            include_str!("../../shaders/learn/activation.wgsl"),
+            include_str!("../../shaders/learn/gru_scan.wgsl"),
+        ]);
+        let module = gpu.shader("gru", &source, !cfg!(test));
+        let mut accesses = [Access::ReadWrite; 9];
+        accesses[0] = Access::Uniform(16);
+        let layout = gpu.layout("gru", &accesses);
+        let kernel = |entry: &str, regions: [&Region; 8]| {
+            let mut resources = vec![shape.as_entire_binding()];
+            resources.extend(regions.iter().map(|r| r.binding()));
+            let pipeline = gpu.pipeline(entry, &module, entry, &layout);
+            (pipeline, gpu.bind(entry, &layout, &resources))
+        };
+        let u = &unused;
+        Ok(Self {
+            forward: kernel(
+                "forward",
+                [
+                    params,
+                    &m.start,
+                    &m.reset_in,
+                    &m.x,
+                    &m.previous,
+                    &gates,
+                    &m.h,
+                    &u[0],
+                ],
+            ),
+            backward: kernel(
+                "backward",
+                [
+                    &transposed,
+                    &u[0],
+                    &m.reset_in,
+                    &m.h_grad,
+                    &m.previous,
+                    &gates,
+                    &m.x_grad,
+                    &m.hidden_grad,
+                ],
+            ),
+            transpose: kernel(
+                "transpose",
+                [
+                    params,
+                    &u[0],
+                    &u[1],
+                    &u[2],
+                    &transposed,
+                    &u[4],
+                    &u[5],
+                    &u[6],
+                ],
+            ),
+            groups: (rows as u32).div_ceil(ROWS),
+            transpose_groups: (3 * hidden * hidden).div_ceil(64) as u32,
+            members: members as u32,
         })
     }
 
@@ -153,21 +153,28 @@ impl GruScan {
     }
 
     /// `x`, `start` and `reset_in` to `h` and `previous`.
-    pub fn record_forward(&self, pass: &mut wgpu::ComputePass<'_>) {
-        Self::record(pass, &self.forward, self.groups, self.members);
+    pub fn record_forward(&self, to: &mut Recorder) {
+        Self::record(to.pass(), &self.forward, self.groups, self.members);
+        to.launches += Self::DISPATCHES[0];
     }
 
     /// `h_grad` to `x_grad` and `hidden_grad`; the gradient stops at `start`. Follows a forward pass over the same memory.
-    pub fn record_backward(&self, pass: &mut wgpu::ComputePass<'_>) {
-        Self::record(pass, &self.transpose, self.transpose_groups, self.members);
-        Self::record(pass, &self.backward, self.groups, self.members);
+    pub fn record_backward(&self, to: &mut Recorder) {
+        Self::record(
+            to.pass(),
+            &self.transpose,
+            self.transpose_groups,
+            self.members,
+        );
+        Self::record(to.pass(), &self.backward, self.groups, self.members);
+        to.launches += Self::DISPATCHES[1];
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use merit_sim::gpu::AdapterChoice;
+    use crate::testing::{gpu, run};
     use merit_sim::rng::threefry2x32;
 
     const SHAPE: [usize; 4] = [2, 5, 11, 16];
@@ -248,14 +255,12 @@ mod tests {
 
     #[test]
     fn the_scan_equals_the_formulas_and_its_gradient_their_differences() {
-        let gpu = Gpu::open(&AdapterChoice::from_env()).unwrap();
+        let gpu = gpu();
         let [p, t, r, h] = SHAPE;
         let d = data();
         let room = |n: usize| gpu.storage("test", 4 * n as u64);
         let cells = p * t * r;
         let m = GruMemory {
-            weights: gpu.storage_from("w", &d.weights),
-            bias_n: gpu.storage_from("c", &d.bias_n),
             start: gpu.storage_from("start", &d.start),
             reset_in: gpu.storage_from("reset", &d.reset_in),
             x: gpu.storage_from("x", &d.x),
@@ -265,14 +270,23 @@ mod tests {
             x_grad: room(cells * 3 * h),
             hidden_grad: room(cells * 3 * h),
         };
-        let scan = GruScan::new(&gpu, SHAPE, &m).unwrap();
-        let mut encoder = gpu.encoder();
-        {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            scan.record_forward(&mut pass);
-            scan.record_backward(&mut pass);
+        // Something of others lies in front of the weights and behind the bias.
+        let mut recurrent = Dense::new(5, h, 3 * h);
+        recurrent.bias_from = 2 * h;
+        let stride = recurrent.end() + 3;
+        let mut params = vec![9.0; p * stride];
+        for member in 0..p {
+            let words = &mut params[member * stride..][..stride];
+            words[recurrent.kernel..recurrent.bias]
+                .copy_from_slice(&d.weights[member * h * 3 * h..][..h * 3 * h]);
+            words[recurrent.bias..recurrent.end()].copy_from_slice(&d.bias_n[member * h..][..h]);
         }
-        gpu.submit(encoder);
+        let params = gpu.storage_from("params", &params);
+        let scan = GruScan::new(gpu, [p, t, r], &recurrent, &params, stride, &m).unwrap();
+        run(|to| {
+            scan.record_forward(to);
+            scan.record_backward(to);
+        });
 
         let (w, c, x) = (wide(&d.weights), wide(&d.bias_n), wide(&d.x));
         let states = reference(&d, &w, &c, &x);

@@ -1,13 +1,13 @@
 //! IPPO (de Witt et al. 2020) as JaxMARL has it: every agent learns as if alone, with parameters shared. Actor and critic
-//! both see the agent's observation. `ppo_family.md` §4; feed-forward networks of §1.4.
+//! both see the agent's observation. `ppo_family.md` §4, networks of §1.3 and 1.4.
 
 use merit_sim::env::{EpisodeStats, VecEnv};
 use merit_sim::gpu::Gpu;
 
 use crate::LearnError;
-use crate::config::Config;
+use crate::config::{Config, Network as Kind};
 use crate::learner::{Checkpoint, Learner, MemberReport, Timing};
-use crate::net::Mlp;
+use crate::net::{Network, Trunk};
 use crate::policy::View;
 use crate::ppo::{Networks, Ppo};
 
@@ -18,14 +18,26 @@ impl Ippo {
     /// [`LearnError`]: what does not fit the configuration, the adapter or burn.
     pub fn new(gpu: &Gpu, config: &Config, env: Box<dyn VecEnv>) -> Result<Self, LearnError> {
         let ppo = Ppo::new(gpu, config, env, |sizes| {
-            // Two networks on the same input, one optimiser: the gradient's norm is taken over both.
-            let actor = Mlp::new(0, sizes.obs, config.hidden, sizes.actions);
-            let critic = Mlp::new(actor.end(), sizes.obs, config.hidden, 1);
+            // Two networks on the same input, or two heads on one trunk; one optimiser either way, and one gradient norm.
+            let (actor, critic) = match config.network {
+                Kind::Ff => {
+                    let actor = Network::feed_forward(0, sizes.obs, config.hidden, sizes.actions);
+                    let critic = Network::feed_forward(actor.end(), sizes.obs, config.hidden, 1);
+                    (actor, critic)
+                }
+                Kind::Gru => {
+                    let trunk = Trunk::new(0, sizes.obs, config.hidden);
+                    let actor = Network::recurrent(trunk.end(), trunk, sizes.actions);
+                    let critic = Network::recurrent(actor.end(), trunk, 1);
+                    (actor, critic)
+                }
+            };
+            let optimisers = vec![critic.end()];
             Networks {
                 actor,
                 critic,
                 view: View::Observation,
-                optimisers: vec![critic.end()],
+                optimisers,
             }
         })?;
         Ok(Self(ppo))
@@ -40,18 +52,19 @@ impl Learner for Ippo {
 
         // COLLECT: T steps of E environments with the current policy, in one submission.
         ppo.timestamps.begin_rollout(to.encoder());
+        ppo.record_start(&mut to);
         for t in 0..sizes.steps {
             ppo.policy.record(&mut to, t);
             ppo.env.record_step(to.pass(), t);
             to.launches += u64::from(ppo.env.dispatches_per_step());
             if let Some(final_value) = &ppo.final_value {
-                final_value.record(&mut to, t, 1);
+                final_value.record(&mut to, t);
             }
         }
         ppo.timestamps.end_rollout(to.encoder());
 
         // ESTIMATE: values of all steps and of the one after the last, advantages, targets.
-        ppo.value.record(&mut to, 0, sizes.steps + 1);
+        ppo.record_values(&mut to);
         ppo.gae.record(&mut to);
         ppo.diagnostics.record_explained_variance(&mut to);
 
@@ -61,13 +74,11 @@ impl Learner for Ippo {
                 .record_epoch(&mut to, ppo.minibatch_tick(epoch, 0));
             for minibatch in 0..sizes.minibatches {
                 let tick = ppo.minibatch_tick(epoch, minibatch);
-                ppo.minibatches.record_gather(&mut to, tick);
-                ppo.actor.record_forward(&mut to);
-                ppo.critic.record_forward(&mut to);
+                ppo.record_gather(&mut to, tick);
+                ppo.record_forward(&mut to);
                 to.submit();
                 to.launches += ppo.loss.replay()?;
-                ppo.actor.record_backward(&mut to);
-                ppo.critic.record_backward(&mut to);
+                ppo.record_backward(&mut to);
                 ppo.adam.record_norms(&mut to, tick);
                 ppo.diagnostics.record_minibatch(&mut to, tick);
                 ppo.adam.record_step(&mut to, tick);

@@ -32,6 +32,13 @@ impl Constants {
     }
 }
 
+impl Constants {
+    /// The constants, then the files.
+    pub fn source(&self, files: &[&str]) -> String {
+        format!("{}{}", self.0, files.concat())
+    }
+}
+
 /// What a kernel binds, in the order of its `@binding` numbers.
 pub enum Bind<'a> {
     Read(&'a Region),
@@ -60,7 +67,14 @@ pub struct Tick {
     pub correction_2: f32,
     /// Factor of the learning rate.
     pub anneal: f32,
-    pub pad: [u32; 3],
+    /// Step whose ends come before, or [`Tick::CARRIED`].
+    pub before: u32,
+    pub pad: [u32; 2],
+}
+
+impl Tick {
+    /// In front of a rollout's first step: what the rollout before left.
+    pub const CARRIED: u32 = u32::MAX;
 }
 
 /// The blocks of one update, a [`Tick`] each; rewritten by the host between updates.
@@ -94,7 +108,7 @@ pub struct Recorder {
     gpu: Gpu,
     encoder: wgpu::CommandEncoder,
     pass: Option<wgpu::ComputePass<'static>>,
-    /// Dispatches so far.
+    /// Dispatches and copies so far.
     pub launches: u64,
 }
 
@@ -123,6 +137,18 @@ impl Recorder {
         &mut self.encoder
     }
 
+    /// Copies one buffer's region to another's of the same size.
+    pub fn copy(&mut self, source: &Region, target: &Region) {
+        self.encoder().copy_buffer_to_buffer(
+            &source.buffer,
+            source.offset,
+            &target.buffer,
+            target.offset,
+            source.size,
+        );
+        self.launches += 1;
+    }
+
     /// Hands everything so far to the device.
     pub fn submit(&mut self) {
         self.pass = None;
@@ -147,7 +173,7 @@ impl Kernel {
         sources: &[&str],
         binds: &[Bind<'_>],
     ) -> Self {
-        let source = format!("{}{}", constants.0, sources.concat());
+        let source = constants.source(sources);
         let module = gpu.shader(entry, &source, !cfg!(test));
         let tick_bytes = size_of::<Tick>() as u64;
         let accesses: Vec<_> = binds

@@ -19,6 +19,7 @@ pub mod net;
 pub mod policy;
 pub mod ppo;
 pub mod record;
+pub mod recurrent;
 pub mod rng;
 pub mod run;
 pub mod sizes;
@@ -59,11 +60,8 @@ impl From<merit_sim::registry::EnvError> for LearnError {
 /// [`LearnError`]: what does not fit the configuration, the adapter or burn.
 pub fn make(gpu: &Gpu, config: &config::Config) -> Result<Box<dyn learner::Learner>, LearnError> {
     // Before any device memory is asked for: a wrong size would fail there less readably.
-    let spec = merit_sim::registry::spec(&config.env, &ppo::env_options(config)?)?;
+    let spec = merit_sim::registry::spec(&config.env, &ppo::options(config)?)?;
     sizes::Sizes::new(config, &spec)?;
-    if config.network == config::Network::Gru {
-        return Err(LearnError::Config("network = gru: only ff can be trained so far".into()));
-    }
     let env = ppo::train_env(gpu, config)?;
     Ok(match config.algo {
         config::Algo::Ippo => Box::new(ippo::Ippo::new(gpu, config, env)?),

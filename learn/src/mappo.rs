@@ -1,13 +1,13 @@
 //! MAPPO (Yu et al. 2022) as JaxMARL has it: agents share an actor that sees their observation and a critic that sees the
-//! world state. `ppo_family.md` §5; feed-forward networks of §1.4.
+//! world state. `ppo_family.md` §5, networks of §1.1, 1.2 and 1.4.
 
 use merit_sim::env::{EpisodeStats, VecEnv};
 use merit_sim::gpu::Gpu;
 
 use crate::LearnError;
-use crate::config::Config;
+use crate::config::{Config, Network as Kind};
 use crate::learner::{Checkpoint, Learner, MemberReport, Timing};
-use crate::net::Mlp;
+use crate::net::{Network, Trunk};
 use crate::policy::View;
 use crate::ppo::{Networks, Ppo};
 
@@ -22,13 +22,22 @@ impl Mappo {
         };
         let ppo = Ppo::new(gpu, config, env, |sizes| {
             // Two networks, each with an optimiser and a gradient norm of its own.
-            let actor = Mlp::new(0, sizes.obs, config.hidden, sizes.actions);
-            let critic = Mlp::new(actor.end(), view.columns(sizes), config.hidden, 1);
+            let columns = view.columns(sizes);
+            let network = |first: usize, inputs: usize, outputs: usize| match config.network {
+                Kind::Ff => Network::feed_forward(first, inputs, config.hidden, outputs),
+                Kind::Gru => {
+                    let trunk = Trunk::new(first, inputs, config.hidden);
+                    Network::recurrent(trunk.end(), trunk, outputs)
+                }
+            };
+            let actor = network(0, sizes.obs, sizes.actions);
+            let critic = network(actor.end(), columns, 1);
+            let optimisers = vec![actor.end(), critic.end()];
             Networks {
                 actor,
                 critic,
                 view,
-                optimisers: vec![actor.end(), critic.end()],
+                optimisers,
             }
         })?;
         Ok(Self(ppo))
@@ -43,18 +52,19 @@ impl Learner for Mappo {
 
         // COLLECT: T steps of E environments with the current policy, in one submission.
         ppo.timestamps.begin_rollout(to.encoder());
+        ppo.record_start(&mut to);
         for t in 0..sizes.steps {
             ppo.policy.record(&mut to, t);
             ppo.env.record_step(to.pass(), t);
             to.launches += u64::from(ppo.env.dispatches_per_step());
             if let Some(final_value) = &ppo.final_value {
-                final_value.record(&mut to, t, 1);
+                final_value.record(&mut to, t);
             }
         }
         ppo.timestamps.end_rollout(to.encoder());
 
         // ESTIMATE: values of all steps and of the one after the last, advantages, targets.
-        ppo.value.record(&mut to, 0, sizes.steps + 1);
+        ppo.record_values(&mut to);
         ppo.gae.record(&mut to);
         ppo.diagnostics.record_explained_variance(&mut to);
 
@@ -65,13 +75,11 @@ impl Learner for Mappo {
                 .record_epoch(&mut to, ppo.minibatch_tick(epoch, 0));
             for minibatch in 0..sizes.minibatches {
                 let tick = ppo.minibatch_tick(epoch, minibatch);
-                ppo.minibatches.record_gather(&mut to, tick);
-                ppo.actor.record_forward(&mut to);
-                ppo.critic.record_forward(&mut to);
+                ppo.record_gather(&mut to, tick);
+                ppo.record_forward(&mut to);
                 to.submit();
                 to.launches += ppo.loss.replay()?;
-                ppo.actor.record_backward(&mut to);
-                ppo.critic.record_backward(&mut to);
+                ppo.record_backward(&mut to);
                 ppo.adam.record_norms(&mut to, tick);
                 ppo.diagnostics.record_minibatch(&mut to, tick);
                 ppo.adam.record_step(&mut to, tick);

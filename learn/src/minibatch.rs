@@ -35,6 +35,7 @@ pub struct Minibatches {
     moments: Kernel,
     gather: Kernel,
     sizes: Sizes,
+    constants: Constants,
 }
 
 impl Minibatches {
@@ -131,7 +132,13 @@ impl Minibatches {
             moments: moments_kernel,
             gather,
             sizes: *sizes,
+            constants,
         }
+    }
+
+    /// What kernels that look up a minibatch's samples are compiled for.
+    pub fn constants(&self) -> Constants {
+        self.constants.clone()
     }
 
     /// A new order for the epoch of `tick`, and the moments of all of its minibatches.

@@ -1,18 +1,22 @@
 //! Networks as layouts: where the weights of each layer lie among a member's parameters.
 //!
-//! All parameters that one optimiser owns lie in one buffer `[P, stride]`, a member's together, so that norms and Adam run
-//! over a range of words and a checkpoint is one array.
+//! All parameters of a learner lie in one buffer `[P, stride]`, a member's together, so that norms and Adam run over a range
+//! of words.
 
-use crate::init::orthogonal;
+use std::ops::Range;
+
+use crate::init::{lecun_normal, orthogonal};
 use crate::rng::Normal;
 
-/// A dense layer: kernel `[inputs, outputs]`, then bias `[outputs]`; places in words from the member's first.
+/// A dense layer: kernel `[inputs, outputs]`, then the bias; places in words from the member's first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dense {
     pub inputs: usize,
     pub outputs: usize,
     pub kernel: usize,
     pub bias: usize,
+    /// The first column with a bias: 0 but in a GRU's recurrent half.
+    pub bias_from: usize,
 }
 
 impl Dense {
@@ -22,37 +26,121 @@ impl Dense {
             outputs,
             kernel: first,
             bias: first + inputs * outputs,
+            bias_from: 0,
         }
     }
 
     /// The word after its last.
     pub fn end(&self) -> usize {
-        self.bias + self.outputs
+        self.bias + self.outputs - self.bias_from
     }
 
     /// Orthogonal kernel with `gain`, zero bias, into a member's words.
-    pub fn initialise(&self, words: &mut [f32], seed: u64, stream: u32, gain: f64) {
+    fn initialise(&self, words: &mut [f32], seed: u64, stream: u32, gain: f64) {
         let mut normal = Normal::new(seed, stream);
         let kernel = orthogonal(&mut normal, self.inputs, self.outputs, gain);
         words[self.kernel..self.bias].copy_from_slice(&kernel);
-        words[self.bias..self.end()].fill(0.0);
+    }
+
+    /// A third of the columns at a time, the gates of a GRU, each initialised as a kernel of its own.
+    fn initialise_gates(
+        &self,
+        words: &mut [f32],
+        seed: u64,
+        stream: u32,
+        kernel: fn(&mut Normal, usize, usize) -> Vec<f32>,
+    ) {
+        let width = self.outputs / 3;
+        for gate in 0..3 {
+            let mut normal = Normal::new(seed, stream + gate as u32);
+            let block = kernel(&mut normal, self.inputs, width);
+            for (k, row) in block.chunks_exact(width).enumerate() {
+                let at = self.kernel + k * self.outputs + gate * width;
+                words[at..at + width].copy_from_slice(row);
+            }
+        }
+    }
+
+    fn arrays(&self, name: &str) -> [(String, Range<usize>, Vec<usize>); 2] {
+        let shape = vec![self.inputs, self.outputs];
+        let bias = vec![self.outputs - self.bias_from];
+        [
+            (format!("{name}.kernel"), self.kernel..self.bias, shape),
+            (format!("{name}.bias"), self.bias..self.end(), bias),
+        ]
     }
 }
 
-/// Two hidden layers and a head (`ppo_family.md` §1.4).
+/// Dense, then a GRU cell (`ppo_family.md` §1.1). The gates' columns come in the order r, z, n.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mlp {
-    pub layers: [Dense; 3],
+pub struct Trunk {
+    pub embed: Dense,
+    /// `[H, 3H]` with a bias per gate.
+    pub input: Dense,
+    /// `[H, 3H]`; only n has a bias of its own here, the one that the reset gate multiplies.
+    pub recurrent: Dense,
 }
 
-impl Mlp {
-    pub fn new(first: usize, inputs: usize, hidden: usize, outputs: usize) -> Self {
+impl Trunk {
+    pub fn new(first: usize, inputs: usize, hidden: usize) -> Self {
+        let embed = Dense::new(first, inputs, hidden);
+        let input = Dense::new(embed.end(), hidden, 3 * hidden);
+        let mut recurrent = Dense::new(input.end(), hidden, 3 * hidden);
+        recurrent.bias_from = 2 * hidden;
+        Self {
+            embed,
+            input,
+            recurrent,
+        }
+    }
+
+    pub fn hidden(&self) -> usize {
+        self.embed.outputs
+    }
+
+    pub fn end(&self) -> usize {
+        self.recurrent.end()
+    }
+}
+
+/// Dense layers, an activation after each but the last; behind a recurrent trunk, if there is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    pub trunk: Option<Trunk>,
+    pub layers: Vec<Dense>,
+}
+
+impl Network {
+    /// Two hidden layers and a head (`ppo_family.md` §1.4).
+    pub fn feed_forward(first: usize, inputs: usize, hidden: usize, outputs: usize) -> Self {
         let a = Dense::new(first, inputs, hidden);
         let b = Dense::new(a.end(), hidden, hidden);
         let head = Dense::new(b.end(), hidden, outputs);
         Self {
-            layers: [a, b, head],
+            trunk: None,
+            layers: vec![a, b, head],
         }
+    }
+
+    /// A hidden layer and a head behind `trunk` (`ppo_family.md` §1.1–1.3), which two networks may share.
+    pub fn recurrent(first: usize, trunk: Trunk, outputs: usize) -> Self {
+        let a = Dense::new(first, trunk.hidden(), trunk.hidden());
+        let head = Dense::new(a.end(), trunk.hidden(), outputs);
+        Self {
+            trunk: Some(trunk),
+            layers: vec![a, head],
+        }
+    }
+
+    pub fn head(&self) -> &Dense {
+        &self.layers[self.layers.len() - 1]
+    }
+
+    /// Columns of the input.
+    pub fn inputs(&self) -> usize {
+        self.trunk
+            .as_ref()
+            .map_or(self.layers[0].inputs, |t| t.embed.inputs)
     }
 
     pub fn hidden(&self) -> usize {
@@ -60,18 +148,46 @@ impl Mlp {
     }
 
     pub fn outputs(&self) -> usize {
-        self.layers[2].outputs
+        self.head().outputs
     }
 
+    /// The word after its last.
     pub fn end(&self) -> usize {
-        self.layers[2].end()
+        self.head().end()
     }
 
-    /// Hidden layers with gain √2, the head with `head_gain`. `stream` is the first of three.
+    /// Orthogonal kernels: hidden layers with gain √2 (2 behind a GRU), the head with `head_gain`; biases are 0.
+    /// `stream` is the first of sixteen that the network draws from.
     pub fn initialise(&self, words: &mut [f32], seed: u64, stream: u32, head_gain: f64) {
         let root = std::f64::consts::SQRT_2;
-        for (i, (layer, gain)) in self.layers.iter().zip([root, root, head_gain]).enumerate() {
+        let gain = if self.trunk.is_some() { 2.0 } else { root };
+        let last = self.layers.len() - 1;
+        for (i, layer) in self.layers.iter().enumerate() {
+            let gain = if i == last { head_gain } else { gain };
             layer.initialise(words, seed, stream + i as u32, gain);
         }
+        if let Some(trunk) = &self.trunk {
+            trunk.embed.initialise(words, seed, stream + 4, root);
+            trunk
+                .input
+                .initialise_gates(words, seed, stream + 5, lecun_normal);
+            trunk
+                .recurrent
+                .initialise_gates(words, seed, stream + 8, |n, i, o| orthogonal(n, i, o, 1.0));
+        }
+    }
+
+    /// Name, place and shape of every array.
+    pub fn arrays(&self, name: &str) -> Vec<(String, Range<usize>, Vec<usize>)> {
+        let mut arrays = Vec::new();
+        for (i, layer) in self.layers.iter().enumerate() {
+            arrays.extend(layer.arrays(&format!("{name}.dense_{i}")));
+        }
+        if let Some(trunk) = &self.trunk {
+            arrays.extend(trunk.embed.arrays(&format!("{name}.embed")));
+            arrays.extend(trunk.input.arrays(&format!("{name}.gru_input")));
+            arrays.extend(trunk.recurrent.arrays(&format!("{name}.gru_recurrent")));
+        }
+        arrays
     }
 }

@@ -16,16 +16,17 @@ use crate::kernel::{Bind, Constants, Kernel, Recorder, Tick, Ticks};
 use crate::learner::{Array, Checkpoint, MemberReport, Timing};
 use crate::loss::{Coefficients, Input, Loss};
 use crate::minibatch::{Minibatches, Samples};
-use crate::net::Mlp;
-use crate::policy::{Params, Policy, Value, View};
+use crate::net::Network;
+use crate::policy::{Context, Policy, Remembered, Resets, Value, View};
+use crate::recurrent::{Memory, TrunkStack};
 use crate::rng::{self, Purpose};
 use crate::sizes::Sizes;
 use crate::timing::Timestamps;
 
 /// What tells one algorithm from the other: the networks and who optimises what.
 pub struct Networks {
-    pub actor: Mlp,
-    pub critic: Mlp,
+    pub actor: Network,
+    pub critic: Network,
     /// What the critic looks at.
     pub view: View,
     /// Ends of the ranges of a member's words that have a gradient norm and an optimiser of their own.
@@ -38,45 +39,37 @@ impl Networks {
         self.critic.end()
     }
 
+    /// Whether actor and critic remember together.
+    fn shared_trunk(&self) -> bool {
+        self.actor.trunk.is_some() && self.actor.trunk == self.critic.trunk
+    }
+
     /// Name, place and shape of every array of a member's parameters.
     fn arrays(&self) -> Vec<(String, std::ops::Range<usize>, Vec<usize>)> {
-        let mut arrays = Vec::new();
-        for (net, layers) in [
-            ("actor", &self.actor.layers),
-            ("critic", &self.critic.layers),
-        ] {
-            for (i, l) in layers.iter().enumerate() {
-                let shape = vec![l.inputs, l.outputs];
-                arrays.push((format!("{net}.dense_{i}.kernel"), l.kernel..l.bias, shape));
-                arrays.push((
-                    format!("{net}.dense_{i}.bias"),
-                    l.bias..l.end(),
-                    vec![l.outputs],
-                ));
-            }
-        }
+        let mut arrays = self.actor.arrays("actor");
+        let own = |name: &str| !self.shared_trunk() || name.contains("dense");
+        let critic = self.critic.arrays("critic").into_iter();
+        arrays.extend(critic.filter(|(name, ..)| own(name)));
         arrays
     }
 }
 
 /// Makes the environments of a run, or of its evaluation.
+///
+/// # Errors
+/// [`LearnError`]: what the environment or the adapter objects to.
 pub fn make_env(gpu: &Gpu, config: &Config, batch: &Batch) -> Result<Box<dyn VecEnv>, LearnError> {
-    Ok(registry::make(
-        gpu,
-        &config.env,
-        &env_options(config)?,
-        batch,
-    )?)
+    Ok(registry::make(gpu, &config.env, &options(config)?, batch)?)
 }
 
+/// The environment's options.
+///
 /// # Errors
 /// [`LearnError::Config`] for what has no JSON form.
-pub fn env_options(config: &Config) -> Result<EnvOptions, LearnError> {
-    let wrong = |e: serde_json::Error| LearnError::Config(format!("env_options: {e}"));
-    match serde_json::to_value(&config.env_options).map_err(wrong)? {
-        serde_json::Value::Object(options) => Ok(options),
-        _ => Err(LearnError::Config("env_options: a table is needed".into())),
-    }
+pub fn options(config: &Config) -> Result<EnvOptions, LearnError> {
+    config
+        .options()
+        .map_err(|e| LearnError::Config(e.to_string()))
 }
 
 /// A population of actor-critic learners: environments, networks, and the memory between them.
@@ -105,9 +98,19 @@ pub struct Ppo {
     pub log_probs: Region,
     /// `[T + 1, P, E, A]`
     pub values: Region,
+    pub recurrent: Option<Recurrent>,
     carry: Kernel,
     evaluation: Option<Evaluation>,
     updates_done: u64,
+}
+
+/// What recurrent networks add: one trunk that actor and critic share, or one each.
+pub struct Recurrent {
+    pub memories: Vec<Memory>,
+    pub trunks: Vec<TrunkStack>,
+    pub resets: Resets,
+    /// `[P, E, A]`: where to forget in front of the next rollout.
+    pub carried: Region,
 }
 
 /// Makes the environments that the registry knows.
@@ -201,10 +204,14 @@ impl Ppo {
                 &each(config.learning_rate),
                 &ticks,
             );
-            let activate = Activate::from(config.activation);
-            let params = Params {
-                region: &adam.params,
+            let context = Context {
+                gpu,
+                sizes: &sizes,
+                activate: Activate::from(config.activation),
+                rnn_reset: config.rnn_reset,
+                params: &adam.params,
                 stride,
+                ticks: &ticks,
             };
             let samples =
                 |slots: usize, what: &str| gpu.storage(what, 4 * (slots * sizes.rows()) as u64);
@@ -213,24 +220,6 @@ impl Ppo {
             let final_values = config
                 .bootstrap_truncated
                 .then(|| samples(sizes.steps, "final values"));
-            let (seen, seen_last) = match networks.view {
-                View::Observation => (&io.obs, &io.final_obs),
-                View::World { .. } => (&io.state, &io.final_state),
-            };
-            let critic = |inputs: &Region, last: bool, values: &Region| {
-                Value::new(
-                    gpu,
-                    &sizes,
-                    &networks.critic,
-                    activate,
-                    params,
-                    networks.view,
-                    inputs,
-                    last,
-                    values,
-                    &ticks,
-                )
-            };
             let discount = vec![[config.gamma as f32, config.gae_lambda as f32]; members];
             let gae = Gae::new(gpu, &sizes, &io, &values, final_values.as_ref(), &discount);
             let minibatches = Minibatches::new(
@@ -247,41 +236,72 @@ impl Ppo {
                 &keys(gpu, &seeds, Purpose::Shuffle),
                 &ticks,
             );
-            let stack = |net: &Mlp, input: &Region, output: Input, grad: &Region| {
-                Stack::new(
-                    gpu,
-                    &shape,
-                    &net.layers,
-                    activate,
-                    &adam.params,
-                    input,
-                    &loss.input(output),
-                    grad,
-                    &adam.partials,
-                )
+            let recurrent = recurrent(&context, &shape, &networks, &io, &minibatches, &adam)?;
+
+            let (critic, view) = (&networks.critic, networks.view);
+            let (seen, seen_last) = match view {
+                View::Observation => (&io.obs, &io.final_obs),
+                View::World { .. } => (&io.state, &io.final_state),
             };
+            let value = match &recurrent {
+                None => Value::of_rollout(&context, critic, view, seen, &values),
+                Some(r) => {
+                    let start = &r.memories[r.memories.len() - 1].start;
+                    // A shared memory is the policy's to move on; what the critic makes of it goes nowhere.
+                    let nowhere = gpu.storage("memory, again", start.size);
+                    let state = r.memories.get(1).map_or(&nowhere, |m| &m.state);
+                    let reset_in = &r.resets.reset_in;
+                    Value::recurrent(
+                        &context, critic, view, seen, reset_in, start, state, &values,
+                    )
+                }
+            };
+            let stack =
+                |net: &Network, trunk: usize, input: &Region, output: Input, grad: &Region| {
+                    let trunk = recurrent.as_ref().map(|r| {
+                        let last = trunk.min(r.trunks.len() - 1);
+                        // The second to write into a shared trunk adds.
+                        (&r.trunks[last], last != trunk)
+                    });
+                    Stack::new(
+                        gpu,
+                        &shape,
+                        &net.layers,
+                        context.activate,
+                        &adam.params,
+                        trunk.map_or(input, |(t, _)| &t.output),
+                        trunk.map(|(t, add)| (&t.output_grad, add)),
+                        &loss.input(output),
+                        grad,
+                        &adam.partials,
+                    )
+                };
             let learner = Self {
                 policy: Policy::new(
-                    gpu,
-                    &sizes,
+                    &context,
                     &networks.actor,
-                    activate,
-                    params,
                     &io,
                     &keys(gpu, &seeds, Purpose::Act),
                     &log_probs,
-                    &ticks,
+                    recurrent.as_ref().map(|r| Remembered {
+                        memory: &r.memories[0].state,
+                        carried: &r.carried,
+                    }),
                 ),
-                value: critic(seen, false, &values),
-                final_value: final_values.as_ref().map(|v| critic(seen_last, true, v)),
+                value,
+                final_value: final_values
+                    .as_ref()
+                    .map(|v| Value::of_ends(&context, critic, view, seen_last, v)),
                 actor: stack(
                     &networks.actor,
+                    0,
                     &minibatches.actor_input,
                     Input::Logits,
                     &loss.logits_grad,
                 ),
                 critic: stack(
-                    &networks.critic,
+                    critic,
+                    1,
                     &minibatches.critic_input,
                     Input::Values,
                     &loss.values_grad,
@@ -301,23 +321,64 @@ impl Ppo {
                 gpu: gpu.clone(),
                 config: config.clone(),
                 sizes,
-                networks,
                 seeds,
                 env,
-                ticks,
                 gae,
                 minibatches,
                 loss,
-                adam,
                 log_probs,
                 values,
+                recurrent,
                 evaluation: None,
                 updates_done: 0,
+                networks,
+                ticks,
+                adam,
             };
             learner.initialise();
-            learner
-        })
-        .map_err(LearnError::from)
+            Ok(learner)
+        })?
+    }
+
+    /// Keeps what the networks remember now: every epoch begins there.
+    pub fn record_start(&self, to: &mut Recorder) {
+        if let Some(r) = &self.recurrent {
+            r.memories.iter().for_each(|m| m.record_start(to));
+        }
+    }
+
+    /// Values of all slots; recurrent critics first need to know where they forgot.
+    pub fn record_values(&self, to: &mut Recorder) {
+        if let Some(r) = &self.recurrent {
+            r.resets.record(to);
+        }
+        self.value.record(to, 0);
+    }
+
+    /// A minibatch's samples to where networks and loss read them.
+    pub fn record_gather(&self, to: &mut Recorder, tick: usize) {
+        self.minibatches.record_gather(to, tick);
+        for trunk in self.trunks() {
+            trunk.record_gather(to, tick);
+        }
+    }
+
+    /// Logits and values of a minibatch.
+    pub fn record_forward(&self, to: &mut Recorder) {
+        self.trunks().iter().for_each(|t| t.record_forward(to));
+        self.actor.record_forward(to);
+        self.critic.record_forward(to);
+    }
+
+    /// From the loss's derivatives to those of all weights.
+    pub fn record_backward(&self, to: &mut Recorder) {
+        self.actor.record_backward(to);
+        self.critic.record_backward(to);
+        self.trunks().iter().for_each(|t| t.record_backward(to));
+    }
+
+    fn trunks(&self) -> &[TrunkStack] {
+        self.recurrent.as_ref().map_or(&[], |r| &r.trunks)
     }
 
     pub fn networks(&self) -> &Networks {
@@ -329,8 +390,9 @@ impl Ppo {
         let stride = self.networks.stride();
         let mut words = vec![0.0; self.sizes.members * stride];
         for (words, &seed) in words.chunks_exact_mut(stride).zip(&self.seeds) {
+            // The trunk that both share, if they do, is the second's.
             self.networks.actor.initialise(words, seed, 0, 0.01);
-            self.networks.critic.initialise(words, seed, 3, 1.0);
+            self.networks.critic.initialise(words, seed, 16, 1.0);
         }
         self.gpu.write(&self.adam.params, &words);
         let mut to = Recorder::new(&self.gpu);
@@ -343,12 +405,15 @@ impl Ppo {
         let (s, done) = (self.sizes, self.updates_done);
         for t in 0..s.steps {
             let draw = (done * s.steps as u64 + t as u64) as u32;
+            let before = if t == 0 { Tick::CARRIED } else { t as u32 - 1 };
+            let (slot, step) = (t as u32, t as u32);
             self.ticks.set(
                 t,
                 Tick {
-                    slot: t as u32,
-                    step: t as u32,
+                    slot,
+                    step,
                     draw,
+                    before,
                     ..Tick::default()
                 },
             );
@@ -384,6 +449,15 @@ impl Ppo {
     /// The last slot becomes the first, and the update is over.
     pub fn end_update(&mut self, mut to: Recorder) {
         self.carry.record(&mut to, 0, [64, 1, 1]);
+        if let Some(r) = &self.recurrent {
+            let rows = r.carried.size;
+            let last = Region {
+                offset: self.sizes.steps as u64 * rows,
+                size: rows,
+                ..r.resets.reset_in.clone()
+            };
+            to.copy(&last, &r.carried);
+        }
         let launches = to.launches;
         self.timestamps.end_update(to.encoder(), launches);
         to.submit();
@@ -438,20 +512,18 @@ impl Ppo {
         if !fits {
             // The memory of the old one goes first.
             self.evaluation = None;
-            let params = Params {
-                region: &self.adam.params,
+            let context = Context {
+                gpu: &self.gpu,
+                sizes: &self.sizes,
+                activate: Activate::from(self.config.activation),
+                rnn_reset: self.config.rnn_reset,
+                params: &self.adam.params,
                 stride: self.networks.stride(),
+                ticks: &self.ticks,
             };
-            let net = (&self.networks.actor, Activate::from(self.config.activation));
-            self.evaluation = Some(Evaluation::new(
-                &self.gpu,
-                &self.config,
-                &self.sizes,
-                net,
-                params,
-                episodes,
-                seed,
-            )?);
+            let actor = &self.networks.actor;
+            let evaluation = Evaluation::new(&context, &self.config, actor, episodes, seed)?;
+            self.evaluation = Some(evaluation);
         }
         match &mut self.evaluation {
             Some(evaluation) => evaluation.run(&self.gpu, greedy),
@@ -460,7 +532,7 @@ impl Ppo {
     }
 
     /// Device memory that is saved as it is: name, region, words.
-    fn saved(&self) -> Vec<(&'static str, Region, Vec<usize>)> {
+    fn saved(&self) -> Vec<(String, Region, Vec<usize>)> {
         let (s, io) = (&self.sizes, self.env.io());
         let params = vec![s.members, self.networks.stride()];
         let slot = |r: &Region, words: usize| Region {
@@ -472,18 +544,27 @@ impl Ppo {
             s.members * s.envs * s.state,
             s.rows() * s.actions,
         );
-        vec![
-            ("adam.m", self.adam.m.clone(), params.clone()),
-            ("adam.v", self.adam.v.clone(), params),
-            ("env.obs", slot(&io.obs, obs), vec![obs]),
-            ("env.state", slot(&io.state, state), vec![state]),
-            ("env.avail", slot(&io.avail, avail), vec![avail]),
+        let mut saved = vec![
+            ("adam.m".to_owned(), self.adam.m.clone(), params.clone()),
+            ("adam.v".to_owned(), self.adam.v.clone(), params),
+            ("env.obs".to_owned(), slot(&io.obs, obs), vec![obs]),
+            ("env.state".to_owned(), slot(&io.state, state), vec![state]),
+            ("env.avail".to_owned(), slot(&io.avail, avail), vec![avail]),
             (
-                "env.sums",
+                "env.sums".to_owned(),
                 self.env.env_sums().clone(),
                 vec![EpisodeStats::WORDS, s.members * s.envs],
             ),
-        ]
+        ];
+        if let Some(r) = &self.recurrent {
+            let shape = vec![s.rows()];
+            saved.push(("memory.reset".into(), r.carried.clone(), shape));
+            for (i, memory) in r.memories.iter().enumerate() {
+                let shape = vec![s.rows(), self.config.hidden];
+                saved.push((format!("memory.{i}"), memory.state.clone(), shape));
+            }
+        }
+        saved
     }
 
     pub fn checkpoint(&self) -> Result<Checkpoint, LearnError> {
@@ -576,6 +657,52 @@ impl Ppo {
         self.updates_done = updates_done;
         Ok(())
     }
+}
+
+/// The trunks of recurrent networks, and what they remember; nothing for feed-forward ones.
+fn recurrent(
+    c: &Context<'_>,
+    shape: &Shape,
+    networks: &Networks,
+    io: &EnvIo,
+    minibatches: &Minibatches,
+    adam: &Adam,
+) -> Result<Option<Recurrent>, LearnError> {
+    let (Some(actor), Some(critic)) = (&networks.actor.trunk, &networks.critic.trunk) else {
+        return Ok(None);
+    };
+    let own = [
+        (actor, &minibatches.actor_input),
+        (critic, &minibatches.critic_input),
+    ];
+    let own = if networks.shared_trunk() {
+        &own[..1]
+    } else {
+        &own[..]
+    };
+    let carried = c.gpu.storage("carried resets", 4 * c.sizes.rows() as u64);
+    let resets = Resets::new(c, io, &carried);
+    let (mut memories, mut trunks) = (vec![], vec![]);
+    for (trunk, input) in own {
+        let memory = Memory::new(c.gpu, c.sizes.rows(), trunk.hidden());
+        trunks.push(TrunkStack::new(
+            c,
+            shape,
+            trunk,
+            input,
+            &memory,
+            &resets.reset_in,
+            minibatches,
+            &adam.partials,
+        )?);
+        memories.push(memory);
+    }
+    Ok(Some(Recurrent {
+        memories,
+        trunks,
+        resets,
+        carried,
+    }))
 }
 
 /// WebGPU does not copy within one buffer, so a kernel does.

@@ -89,6 +89,11 @@ impl Sizes {
             ));
         }
         if config.network == Network::Gru {
+            if config.bootstrap_truncated {
+                return wrong(
+                    "bootstrap_truncated needs network = \"ff\": a recurrent critic is not carried on to the final state".into(),
+                );
+            }
             sizes.sequences = items / config.minibatches;
         }
         Ok(sizes)

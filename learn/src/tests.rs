@@ -4,7 +4,7 @@ use merit_sim::gpu::Region;
 use merit_sim::rng::threefry2x32;
 
 use crate::adam::{Adam, AdamConfig, corrections};
-use crate::config::{Activation, Algo, Config};
+use crate::config::{Activation, Algo, Config, Network as Kind, RnnReset};
 use crate::dense::Shape;
 use crate::kernel::{Bind, Constants, Kernel, Tick, Ticks};
 use crate::learner::Array;
@@ -171,22 +171,57 @@ mod gae {
 
 mod network {
     use super::*;
+    use crate::net::{Dense, Network};
 
-    /// One row through a member's network, in double precision.
-    pub fn forward(net: &crate::net::Mlp, words: &[f64], tanh: bool, input: &[f64]) -> Vec<f64> {
-        let mut x = input.to_vec();
-        for (i, l) in net.layers.iter().enumerate() {
+    /// One row through a member's network, in double precision; a recurrent one moves `memory` on.
+    pub fn forward(
+        net: &Network,
+        words: &[f64],
+        tanh: bool,
+        input: &[f64],
+        memory: &mut Vec<f64>,
+    ) -> Vec<f64> {
+        let dense = |l: &Dense, x: &[f64]| -> Vec<f64> {
             let column = |o: usize| -> f64 {
-                words[l.bias + o]
-                    + x.iter()
-                        .enumerate()
-                        .map(|(k, x)| x * words[l.kernel + k * l.outputs + o])
-                        .sum::<f64>()
+                let bias = if o >= l.bias_from {
+                    words[l.bias + o - l.bias_from]
+                } else {
+                    0.0
+                };
+                bias + x
+                    .iter()
+                    .enumerate()
+                    .map(|(k, x)| x * words[l.kernel + k * l.outputs + o])
+                    .sum::<f64>()
             };
-            x = (0..l.outputs).map(column).collect();
-            if i < 2 {
-                x.iter_mut()
-                    .for_each(|x| *x = if tanh { x.tanh() } else { x.max(0.0) });
+            (0..l.outputs).map(column).collect()
+        };
+        let activate = |x: &mut Vec<f64>| {
+            x.iter_mut()
+                .for_each(|x| *x = if tanh { x.tanh() } else { x.max(0.0) })
+        };
+        let mut x = input.to_vec();
+        if let Some(trunk) = &net.trunk {
+            let mut embedded = dense(&trunk.embed, &x);
+            activate(&mut embedded);
+            let (from_x, from_h) = (
+                dense(&trunk.input, &embedded),
+                dense(&trunk.recurrent, memory),
+            );
+            let n = trunk.hidden();
+            let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+            let unit = |j: usize| {
+                let r = sigmoid(from_x[j] + from_h[j]);
+                let z = sigmoid(from_x[n + j] + from_h[n + j]);
+                (1.0 - z) * (from_x[2 * n + j] + r * from_h[2 * n + j]).tanh() + z * memory[j]
+            };
+            *memory = (0..n).map(unit).collect();
+            x = memory.clone();
+        }
+        for (i, l) in net.layers.iter().enumerate() {
+            x = dense(l, &x);
+            if i + 1 < net.layers.len() {
+                activate(&mut x);
             }
         }
         x
@@ -205,11 +240,12 @@ mod network {
 
     fn collect(ppo: &mut Ppo) {
         let mut to = ppo.begin_update();
+        ppo.record_start(&mut to);
         for t in 0..ppo.sizes.steps {
             ppo.policy.record(&mut to, t);
             ppo.env.record_step(to.pass(), t);
         }
-        ppo.value.record(&mut to, 0, ppo.sizes.steps + 1);
+        ppo.record_values(&mut to);
         to.submit();
     }
 
@@ -219,54 +255,114 @@ mod network {
         gpu().write(&ppo.adam.params, &uniform(9, words, -0.8, 0.8));
     }
 
+    /// Where the networks must forget in front of slot `t > 0`, from what step `t - 1` said.
+    fn forgets(ends: &[Vec<f64>; 3], rows: usize, rule: RnnReset, t: usize, row: usize) -> bool {
+        let [terminated, truncated, agent_done] = ends;
+        let (i, env) = ((t - 1) * rows + row, ((t - 1) * rows + row) / AGENTS);
+        let episode = terminated[env] == 1.0 || truncated[env] == 1.0;
+        agent_done[i] == 1.0 || (rule == RnnReset::EpisodeOrAgent && episode)
+    }
+
+    /// Two rollouts, so that what is carried over is seen: actions, log-probabilities, values and memory.
     #[test]
-    fn rollout_follows_the_masked_policy_and_the_critic() {
-        for (algo, activation) in [
-            (Algo::Mappo, Activation::Tanh),
-            (Algo::Ippo, Activation::Relu),
+    fn rollouts_follow_the_masked_policy_and_the_critic() {
+        let tanh = (Activation::Tanh, RnnReset::AgentDone);
+        let relu = (Activation::Relu, RnnReset::EpisodeOrAgent);
+        for (algo, network, (activation, rnn_reset)) in [
+            (Algo::Mappo, Kind::Ff, tanh),
+            (Algo::Ippo, Kind::Ff, relu),
+            (Algo::Mappo, Kind::Gru, tanh),
+            (Algo::Ippo, Kind::Gru, relu),
         ] {
             // 86 rows: the last tile of rows is ragged, the first has more rows than invocations.
             let config = Config {
                 envs: 43,
                 seeds: 2,
                 activation,
+                rnn_reset,
+                network,
                 minibatches: 1,
                 ..config(algo)
             };
             let tanh = activation == Activation::Tanh;
             let mut ppo = ppo(&config);
             stir(&ppo);
-            collect(&mut ppo);
-            let (s, io) = (ppo.sizes, ppo.env.io().clone());
+            let s = ppo.sizes;
             let params = read(&ppo.adam.params);
-            let (obs, avail, world) = (read(&io.obs), read(&io.avail), read(&io.state));
-            let actions: Vec<u32> = gpu().read(&io.actions).expect("readable");
-            let (log_probs, values) = (read(&ppo.log_probs), read(&ppo.values));
-            let net = ppo.networks();
-            for i in 0..s.steps * s.rows() {
-                let member = i % s.rows() / s.member_rows();
-                let words = &params[member * net.stride()..(member + 1) * net.stride()];
-                let allowed = &avail[i * SHOWN..(i + 1) * SHOWN];
-                let logits = forward(&net.actor, words, tanh, &obs[i * SHOWN..(i + 1) * SHOWN]);
-                let action = actions[i] as usize;
-                assert_eq!(allowed[action], 1.0, "row {i} took a forbidden action");
-                let want = log_softmax(&logits, allowed)[action];
-                close(&[log_probs[i]], &[want], 1e-5, "log-probability");
-            }
-            for i in 0..(s.steps + 1) * s.rows() {
-                let member = i % s.rows() / s.member_rows();
-                let words = &params[member * net.stride()..(member + 1) * net.stride()];
-                let input = match algo {
-                    Algo::Ippo => obs[i * SHOWN..(i + 1) * SHOWN].to_vec(),
-                    Algo::Mappo => {
-                        let env = i / AGENTS;
-                        let mut input = world[env * s.state..(env + 1) * s.state].to_vec();
-                        input.extend((0..AGENTS).map(|a| f64::from(u8::from(a == i % AGENTS))));
-                        input
+            let mut memories = vec![vec![vec![0.0; config.hidden]; s.rows()]; 2];
+            let mut carried = vec![false; s.rows()];
+            for _ in 0..2 {
+                collect(&mut ppo);
+                let io = ppo.env.io().clone();
+                let (obs, avail, world) = (read(&io.obs), read(&io.avail), read(&io.state));
+                let ends = [
+                    read(&io.terminated),
+                    read(&io.truncated),
+                    read(&io.agent_done),
+                ];
+                assert!(
+                    ends.iter().all(|e| e.contains(&1.0)),
+                    "every way to end occurs"
+                );
+                let actions: Vec<u32> = gpu().read(&io.actions).expect("readable");
+                let (log_probs, values) = (read(&ppo.log_probs), read(&ppo.values));
+                let net = ppo.networks();
+                for row in 0..s.rows() {
+                    let member = row / s.member_rows();
+                    let words = &params[member * net.stride()..(member + 1) * net.stride()];
+                    // The critic sees one slot more, but remembers it only in the next rollout.
+                    let mut last = Vec::new();
+                    for t in 0..=s.steps {
+                        let i = t * s.rows() + row;
+                        let forget = match t {
+                            0 => carried[row],
+                            _ => forgets(&ends, s.rows(), rnn_reset, t, row),
+                        };
+                        if t == s.steps {
+                            last = vec![memories[0][row].clone(), memories[1][row].clone()];
+                            carried[row] = forget;
+                        }
+                        for memory in &mut memories {
+                            memory[row]
+                                .iter_mut()
+                                .for_each(|m| *m *= f64::from(u8::from(!forget)));
+                        }
+                        let seen = &obs[i * SHOWN..(i + 1) * SHOWN];
+                        let allowed = &avail[i * SHOWN..(i + 1) * SHOWN];
+                        let logits = forward(&net.actor, words, tanh, seen, &mut memories[0][row]);
+                        if t < s.steps {
+                            let action = actions[i] as usize;
+                            assert_eq!(allowed[action], 1.0, "row {i} took a forbidden action");
+                            let want = log_softmax(&logits, allowed)[action];
+                            close(&[log_probs[i]], &[want], 3e-5, "log-probability");
+                        }
+                        let input = match algo {
+                            Algo::Ippo => seen.to_vec(),
+                            Algo::Mappo => {
+                                let env = i / AGENTS;
+                                let mut input = world[env * s.state..(env + 1) * s.state].to_vec();
+                                input.extend(
+                                    (0..AGENTS).map(|a| f64::from(u8::from(a == i % AGENTS))),
+                                );
+                                input
+                            }
+                        };
+                        let want =
+                            forward(&net.critic, words, tanh, &input, &mut memories[1][row])[0];
+                        close(&[values[i]], &[want], 3e-5, "value");
                     }
-                };
-                let want = forward(&net.critic, words, tanh, &input)[0];
-                close(&[values[i]], &[want], 1e-5, "value");
+                    for (memory, last) in memories.iter_mut().zip(last) {
+                        memory[row] = last;
+                    }
+                }
+                let to = crate::kernel::Recorder::new(gpu());
+                ppo.end_update(to);
+                if let Some(r) = &ppo.recurrent {
+                    let flags: Vec<_> = carried.iter().map(|&c| f64::from(u8::from(c))).collect();
+                    assert_eq!(read(&r.carried), flags);
+                    let want: Vec<_> = memories[0].iter().flatten().copied().collect();
+                    close(&read(&r.memories[0].state), &want, 3e-5, "memory");
+                }
             }
         }
     }
@@ -339,34 +435,50 @@ mod network {
         }
     }
 
-    /// What a member's loss is, in double precision, from the minibatch on the device and any parameters.
-    fn member_loss(
-        ppo: &Ppo,
-        config: &Config,
-        batch: &[Vec<f64>],
-        inputs: [&[f64]; 2],
-        words: &[f64],
-        p: usize,
-    ) -> f64 {
+    /// What a member's networks say of the minibatch on the device, and what the loss reads beside it.
+    struct Batch {
+        inputs: Vec<Vec<f64>>,
+        seen: [Vec<f64>; 2],
+        /// Per network: where its sequences forget, and what they begin with.
+        recurrent: Vec<[Vec<f64>; 2]>,
+    }
+
+    /// A member's loss in double precision, for any parameters.
+    fn member_loss(ppo: &Ppo, config: &Config, batch: &Batch, words: &[f64], p: usize) -> f64 {
         let (s, net) = (ppo.sizes, ppo.networks());
         let rows = s.minibatch_rows();
-        let (actor_columns, critic_columns) =
-            (net.actor.layers[0].inputs, net.critic.layers[0].inputs);
-        let at = |input: Input| &batch[input as usize];
-        let (mut policy, mut entropy, mut value) = (0.0, 0.0, 0.0);
         let tanh = config.activation == Activation::Tanh;
-        for r in p * rows..(p + 1) * rows {
-            let logits = forward(
-                &net.actor,
-                words,
-                tanh,
-                &inputs[0][r * actor_columns..(r + 1) * actor_columns],
-            );
-            let avail: Vec<_> = at(Input::Penalty)[r * SHOWN..(r + 1) * SHOWN]
-                .iter()
-                .map(|x| 1.0 - x / 1e10)
+        let at = |input: Input| &batch.inputs[input as usize];
+        let evaluate = |which: usize, net: &Network| -> Vec<Vec<f64>> {
+            let columns = net.inputs();
+            let input = |r: usize| &batch.seen[which][r * columns..(r + 1) * columns];
+            let first = p * rows;
+            let Some([reset, start]) = batch
+                .recurrent
+                .get(which.min(batch.recurrent.len().max(1) - 1))
+            else {
+                return (0..rows)
+                    .map(|r| forward(net, words, tanh, input(first + r), &mut vec![]))
+                    .collect();
+            };
+            let (h, n) = (config.hidden, s.sequences);
+            let mut memories: Vec<Vec<f64>> = (0..n)
+                .map(|q| start[(p * n + q) * h..(p * n + q + 1) * h].to_vec())
                 .collect();
-            let log_probs = log_softmax(&logits, &avail);
+            // Samples lie step by step.
+            let sample = |r: usize| {
+                let memory = &mut memories[r % n];
+                memory.iter_mut().for_each(|m| *m *= 1.0 - reset[first + r]);
+                forward(net, words, tanh, input(first + r), memory)
+            };
+            (0..rows).map(sample).collect()
+        };
+        let (logits, values) = (evaluate(0, &net.actor), evaluate(1, &net.critic));
+        let (mut policy, mut entropy, mut value) = (0.0, 0.0, 0.0);
+        for (r, (logits, v)) in (p * rows..).zip(logits.iter().zip(values)) {
+            let penalty = &at(Input::Penalty)[r * SHOWN..(r + 1) * SHOWN];
+            let avail: Vec<_> = penalty.iter().map(|x| 1.0 - x / 1e10).collect();
+            let log_probs = log_softmax(logits, &avail);
             let taken = &at(Input::Taken)[r * SHOWN..(r + 1) * SHOWN];
             let log_prob: f64 = log_probs
                 .iter()
@@ -382,13 +494,7 @@ mod network {
                 .iter()
                 .map(|l| if *l < -1e9 { 0.0 } else { l.exp() * l })
                 .sum::<f64>();
-            let v = forward(
-                &net.critic,
-                words,
-                tanh,
-                &inputs[1][r * critic_columns..(r + 1) * critic_columns],
-            )[0];
-            let (old, goal) = (at(Input::OldValue)[r], at(Input::Goal)[r]);
+            let (v, old, goal) = (v[0], at(Input::OldValue)[r], at(Input::Goal)[r]);
             let mut error = (v - goal).powi(2);
             if config.clip_value {
                 let clipped = old + (v - old).clamp(-config.clip_eps, config.clip_eps);
@@ -401,16 +507,19 @@ mod network {
 
     #[test]
     fn gradients_equal_finite_differences() {
-        for (algo, clip_value) in [
-            (Algo::Mappo, true),
-            (Algo::Ippo, true),
-            (Algo::Mappo, false),
+        for (algo, network, clip_value) in [
+            (Algo::Mappo, Kind::Ff, true),
+            (Algo::Ippo, Kind::Ff, true),
+            (Algo::Mappo, Kind::Ff, false),
+            (Algo::Mappo, Kind::Gru, true),
+            (Algo::Ippo, Kind::Gru, true),
         ] {
             let config = Config {
                 envs: 4,
                 rollout: 8,
                 seeds: 2,
                 minibatches: 2,
+                network,
                 // Smooth, so that differences mean something.
                 activation: Activation::Tanh,
                 ent_coef: 0.03,
@@ -419,34 +528,30 @@ mod network {
             };
             let mut ppo = ppo(&config);
             stir(&ppo);
+            // The second rollout begins with something remembered.
+            collect(&mut ppo);
+            ppo.end_update(crate::kernel::Recorder::new(gpu()));
             collect(&mut ppo);
             // Away from the policy that collected: ratios on both sides of the clip range, values beyond theirs.
-            let moved: Vec<f32> = read(&ppo.adam.params)
-                .iter()
-                .zip(uniform(
-                    11,
-                    (ppo.adam.params.size / 4) as usize,
-                    -0.15,
-                    0.15,
-                ))
-                .map(|(w, d)| *w as f32 + d)
-                .collect();
-            gpu().write(&ppo.adam.params, &moved);
+            let drift = uniform(11, (ppo.adam.params.size / 4) as usize, -0.15, 0.15);
+            let moved = read(&ppo.adam.params)
+                .into_iter()
+                .zip(drift)
+                .map(|(w, d)| w as f32 + d);
+            gpu().write(&ppo.adam.params, &moved.collect::<Vec<_>>());
             let tick = ppo.minibatch_tick(0, 1);
             run(|to| {
                 ppo.gae.record(to);
                 ppo.minibatches.record_epoch(to, tick);
-                ppo.minibatches.record_gather(to, tick);
-                ppo.actor.record_forward(to);
-                ppo.critic.record_forward(to);
+                ppo.record_gather(to, tick);
+                ppo.record_forward(to);
             });
             ppo.loss.replay().expect("replayed");
             run(|to| {
-                ppo.actor.record_backward(to);
-                ppo.critic.record_backward(to);
+                ppo.record_backward(to);
                 ppo.adam.record_norms(to, tick);
             });
-            let inputs: Vec<Vec<f64>> = [
+            let all = [
                 Input::Logits,
                 Input::Values,
                 Input::Penalty,
@@ -455,22 +560,35 @@ mod network {
                 Input::Advantage,
                 Input::Goal,
                 Input::OldValue,
-            ]
-            .map(|i| read(&ppo.loss.input(i)))
-            .to_vec();
-            let [actor_input, critic_input] =
-                [&ppo.minibatches.actor_input, &ppo.minibatches.critic_input].map(read);
+            ];
+            let trunks = ppo.recurrent.as_ref().map_or(&[][..], |r| &r.trunks);
+            let batch = Batch {
+                inputs: all.map(|i| read(&ppo.loss.input(i))).to_vec(),
+                seen: [&ppo.minibatches.actor_input, &ppo.minibatches.critic_input].map(read),
+                recurrent: trunks
+                    .iter()
+                    .map(|t| [read(&t.reset), read(&t.start)])
+                    .collect(),
+            };
             let (params, grads) = (read(&ppo.adam.params), read(&ppo.adam.grads));
             let stride = ppo.networks().stride();
 
             // The cases that make PPO's loss what it is do occur.
-            let ratios: Vec<f64> = read(&ppo.loss.log_prob)
+            let log_probs = read(&ppo.loss.log_prob);
+            let old = &batch.inputs[Input::OldLogProb as usize];
+            let ratios: Vec<f64> = log_probs
                 .iter()
-                .zip(&inputs[Input::OldLogProb as usize])
+                .zip(old)
                 .map(|(new, old)| (new - old).exp())
                 .collect();
-            assert!(ratios.iter().any(|r| *r > 1.2) && ratios.iter().any(|r| *r < 0.8));
+            assert!(
+                ratios.iter().any(|r| *r > 1.2) && ratios.iter().any(|r| *r < 0.8),
+                "{ratios:?}"
+            );
             assert!(ratios.iter().any(|r| (0.8..1.2).contains(r)));
+            for [reset, start] in &batch.recurrent {
+                assert!(reset.contains(&1.0) && start.iter().any(|h| *h != 0.0));
+            }
 
             let mut largest: f64 = 0.0;
             for p in 0..2 {
@@ -479,26 +597,74 @@ mod network {
                     let at = |d: f64| {
                         let mut words = words.to_vec();
                         words[i] += d;
-                        member_loss(
-                            &ppo,
-                            &config,
-                            &inputs,
-                            [&actor_input, &critic_input],
-                            &words,
-                            p,
-                        )
+                        member_loss(&ppo, &config, &batch, &words, p)
                     };
                     let h = 1e-5;
                     let want = (at(h) - at(-h)) / (2.0 * h);
                     let found = grads[p * stride + i];
                     largest = largest.max(want.abs());
-                    assert!(
-                        (found - want).abs() < 2e-5,
-                        "member {p}, word {i}: {found}, expected {want}"
-                    );
+                    let what = || {
+                        format!(
+                            "{algo:?} {network:?}, member {p}, word {i}: {found}, expected {want}"
+                        )
+                    };
+                    assert!((found - want).abs() < 2e-5, "{}", what());
                 }
             }
             assert!(largest > 0.05, "gradients of {largest} would show nothing");
+        }
+    }
+
+    /// The first rollout is as long as the episodes: all end in its last step, those of odd environments by the limit.
+    #[test]
+    fn truncated_episodes_are_bootstrapped_from_their_final_state() {
+        for algo in [Algo::Ippo, Algo::Mappo] {
+            let config = Config {
+                rollout: EPISODE,
+                bootstrap_truncated: true,
+                ..config(algo)
+            };
+            let mut ppo = ppo(&config);
+            stir(&ppo);
+            let mut to = ppo.begin_update();
+            for t in 0..EPISODE {
+                ppo.policy.record(&mut to, t);
+                ppo.env.record_step(to.pass(), t);
+                let final_value = ppo.final_value.as_ref().expect("it is bootstrapped");
+                final_value.record(&mut to, t);
+            }
+            ppo.record_values(&mut to);
+            ppo.gae.record(&mut to);
+            to.submit();
+            let (s, io) = (ppo.sizes, ppo.env.io().clone());
+            let (final_obs, final_state) = (read(&io.final_obs), read(&io.final_state));
+            let words = read(&ppo.adam.params);
+            let (reward, values) = (read(&io.reward), read(&ppo.values));
+            let advantage = read(&ppo.gae.advantage);
+            for row in 0..s.rows() {
+                let i = (EPISODE - 1) * s.rows() + row;
+                let env = row / AGENTS;
+                let input = match algo {
+                    Algo::Ippo => final_obs[row * SHOWN..(row + 1) * SHOWN].to_vec(),
+                    Algo::Mappo => {
+                        let mut input = final_state[env * s.state..(env + 1) * s.state].to_vec();
+                        input.extend((0..AGENTS).map(|a| f64::from(u8::from(a == row % AGENTS))));
+                        input
+                    }
+                };
+                let value = forward(&ppo.networks().critic, &words, false, &input, &mut vec![])[0];
+                let next = if env % 2 == 1 {
+                    config.gamma * value
+                } else {
+                    0.0
+                };
+                close(
+                    &[advantage[i]],
+                    &[reward[i] + next - values[i]],
+                    1e-5,
+                    "advantage",
+                );
+            }
         }
     }
 
@@ -514,9 +680,8 @@ mod network {
         run(|to| {
             ppo.gae.record(to);
             ppo.minibatches.record_epoch(to, tick);
-            ppo.minibatches.record_gather(to, tick);
-            ppo.actor.record_forward(to);
-            ppo.critic.record_forward(to);
+            ppo.record_gather(to, tick);
+            ppo.record_forward(to);
         });
         gpu().write(
             &ppo.loss.input(Input::Advantage),
@@ -524,8 +689,7 @@ mod network {
         );
         ppo.loss.replay().expect("replayed");
         run(|to| {
-            ppo.actor.record_backward(to);
-            ppo.critic.record_backward(to);
+            ppo.record_backward(to);
             ppo.adam.record_norms(to, tick);
             ppo.adam.record_step(to, tick);
         });
@@ -678,6 +842,13 @@ fn shuffle_is_a_permutation_that_changes_with_the_epoch() {
     }
 }
 
+const ALL: [(Algo, Kind); 4] = [
+    (Algo::Ippo, Kind::Ff),
+    (Algo::Mappo, Kind::Ff),
+    (Algo::Ippo, Kind::Gru),
+    (Algo::Mappo, Kind::Gru),
+];
+
 fn params_of(checkpoint: &crate::learner::Checkpoint, member: usize) -> Vec<f32> {
     let members_of = |a: &Array| match a {
         Array::F32 { shape, data } => {
@@ -694,10 +865,11 @@ fn params_of(checkpoint: &crate::learner::Checkpoint, member: usize) -> Vec<f32>
 
 #[test]
 fn a_member_of_a_population_learns_as_it_does_alone() {
-    for algo in [Algo::Ippo, Algo::Mappo] {
+    for (algo, network) in ALL {
         let mut all = learner(&Config {
             seeds: 4,
             seed: 10,
+            network,
             ..config(algo)
         });
         (0..5).for_each(|_| all.update().expect("updated"));
@@ -706,6 +878,7 @@ fn a_member_of_a_population_learns_as_it_does_alone() {
         for member in [0, 3] {
             let mut one = learner(&Config {
                 seed: 10 + member as u64,
+                network,
                 ..config(algo)
             });
             (0..5).for_each(|_| one.update().expect("updated"));
@@ -725,12 +898,13 @@ fn a_member_of_a_population_learns_as_it_does_alone() {
 
 #[test]
 fn the_same_run_twice_gives_the_same_bytes() {
-    for algo in [Algo::Ippo, Algo::Mappo] {
+    for (algo, network) in ALL {
         let results: Vec<_> = (0..2)
             .map(|_| {
                 let mut learner = learner(&Config {
                     seeds: 2,
-                    bootstrap_truncated: true,
+                    bootstrap_truncated: network == Kind::Ff,
+                    network,
                     ..config(algo)
                 });
                 (0..6).for_each(|_| learner.update().expect("updated"));
@@ -746,9 +920,10 @@ fn the_same_run_twice_gives_the_same_bytes() {
 
 #[test]
 fn a_restored_run_goes_on_with_the_same_bytes() {
-    for algo in [Algo::Ippo, Algo::Mappo] {
+    for (algo, network) in ALL {
         let config = Config {
             seeds: 2,
+            network,
             ..config(algo)
         };
         let mut whole = learner(&config);
@@ -809,13 +984,14 @@ fn a_checkpoint_that_does_not_fit_is_refused_and_changes_nothing() {
 }
 
 #[test]
-fn both_algorithms_learn_to_match() {
-    for algo in [Algo::Ippo, Algo::Mappo] {
+fn every_kind_of_learner_learns_to_match() {
+    for (algo, network) in ALL {
         let config = Config {
             envs: 32,
             total_steps: 60 * 32 * 16,
             learning_rate: 5e-3,
             ent_coef: 0.01,
+            network,
             ..config(algo)
         };
         let mut learner = learner(&config);

@@ -1,5 +1,5 @@
 // dx = (dy · kernelᵀ) ⊙ act'(x), where x is the activated output of the layer below.
-// Constants as in dense_forward; COLS = ⌈IN / TN⌉. After activation.
+// Constants as in dense_forward, COLS = ⌈IN / TN⌉; ADD: to what another layer on the same input has written. After activation.
 
 @group(0) @binding(0) var<storage, read> params: array<f32>;   // [P, STRIDE]
 @group(0) @binding(1) var<storage, read> dy: array<f32>;       // [P, ROWS, OUT]
@@ -31,8 +31,11 @@ fn dense_backward(@builtin(global_invocation_id) id: vec3<u32>) {
     }
     for (var i = 0u; i < TM; i++) {
         for (var j = 0u; j < TN; j++) {
+            // Not the repeats of a ragged edge: they would add twice.
+            if (r + i >= ROWS || c + j >= IN) { continue; }
             let o = at[i] * IN + column[j];
-            dx[o] = acc[i * TN + j] * activation_derivative(ACT, x[o]);
+            let d = acc[i * TN + j] * activation_derivative(ACT, x[o]);
+            if (ADD) { dx[o] += d; } else { dx[o] = d; }
         }
     }
 }

@@ -1,6 +1,6 @@
 // Gradients of a dense layer's kernel, xᵀ · dy, and bias, Σ dy, over chunks of CHUNK rows: a workgroup row per chunk, so that
 // the sum over many rows runs in parallel. `adam.wgsl` adds the chunks in a fixed order.
-// Constants: MEMBERS, ROWS, IN, OUT, STRIDE, KERNEL, BIAS, CHUNK, TM (rows of the kernel), TN, COLS = ⌈OUT / TN⌉.
+// Constants: MEMBERS, ROWS, IN, OUT, STRIDE, KERNEL, BIAS, BIAS_FROM (first column with a bias), CHUNK, TM (rows of the kernel), TN, COLS = ⌈OUT / TN⌉.
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;              // [P, ROWS, IN]
 @group(0) @binding(1) var<storage, read> dy: array<f32>;             // [P, ROWS, OUT]
@@ -42,6 +42,8 @@ fn dense_grad(@builtin(global_invocation_id) id: vec3<u32>) {
         for (var j = 0u; j < TN; j++) { partials[out + KERNEL + row[i] * OUT + column[j]] = acc[i * TN + j]; }
     }
     if (k == 0u) {
-        for (var j = 0u; j < TN; j++) { partials[out + BIAS + column[j]] = bias[j]; }
+        for (var j = 0u; j < TN; j++) {
+            if (column[j] >= BIAS_FROM) { partials[out + BIAS + column[j] - BIAS_FROM] = bias[j]; }
+        }
     }
 }

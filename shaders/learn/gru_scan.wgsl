@@ -8,20 +8,20 @@
 //   r = sigmoid(x_r + h W_r)      z = sigmoid(x_z + h W_z)      n = tanh(x_n + r * (h W_n + c_n))
 //   h' = (1 - z) * n + z * h      with h the previous state, or 0 where the memory was reset in front of this step
 //
-// Constants from outside: H (hidden units = workgroup size), ROWS.
+// Constants from outside: H (hidden units = workgroup size), ROWS; STRIDE (words of a member's parameters), WEIGHTS and BIAS_N
+// (where W and c_n lie among them). After activation.
 
 struct Shape { members: u32, steps: u32, rows: u32, pad: u32 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read_write> weights: array<f32>;  // forward [P, H, 3H], backward its transpose [P, 3H, H]
-@group(0) @binding(2) var<storage, read_write> bias_n: array<f32>;   // [P, H]: c_n
-@group(0) @binding(3) var<storage, read_write> start: array<f32>;    // [P, R, H]: state before the first step
-@group(0) @binding(4) var<storage, read_write> reset_in: array<f32>; // [P, T, R]: 1 = forget in front of this step
-@group(0) @binding(5) var<storage, read_write> inputs: array<f32>;   // forward x [P, T, R, 3H]; backward dL/dh' [P, T, R, H]
-@group(0) @binding(6) var<storage, read_write> previous: array<f32>; // [P, T, R, H]: h, after the reset
-@group(0) @binding(7) var<storage, read_write> gates: array<f32>;    // [P, T, R, 4H]: r, z, n, h W_n + c_n
-@group(0) @binding(8) var<storage, read_write> outputs: array<f32>;  // forward h' [P, T, R, H]; backward dL/dx [P, T, R, 3H]
-@group(0) @binding(9) var<storage, read_write> hidden_grad: array<f32>; // backward [P, T, R, 3H]: dL/d(h W + c) of r, z, n
+@group(0) @binding(1) var<storage, read_write> weights: array<f32>;  // forward [P, STRIDE], backward W's transpose [P, 3H, H]
+@group(0) @binding(2) var<storage, read_write> start: array<f32>;    // [P, R, H]: state before the first step
+@group(0) @binding(3) var<storage, read_write> reset_in: array<f32>; // [P, T, R]: 1 = forget in front of this step
+@group(0) @binding(4) var<storage, read_write> inputs: array<f32>;   // forward x [P, T, R, 3H]; backward dL/dh' [P, T, R, H]
+@group(0) @binding(5) var<storage, read_write> previous: array<f32>; // [P, T, R, H]: h, after the reset
+@group(0) @binding(6) var<storage, read_write> gates: array<f32>;    // [P, T, R, 4H]: r, z, n, h W_n + c_n
+@group(0) @binding(7) var<storage, read_write> outputs: array<f32>;  // forward h' [P, T, R, H]; backward dL/dx [P, T, R, 3H]
+@group(0) @binding(8) var<storage, read_write> hidden_grad: array<f32>; // backward [P, T, R, 3H]: dL/d(h W + c) of r, z, n
 
 var<workgroup> carried: array<f32, ROWS * H>;     // state, or gradient of the state
 var<workgroup> gate_grad: array<f32, ROWS * 3u * H>;
@@ -33,8 +33,8 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
     let member = group.y;
     let first = group.x * ROWS;
     let count = min(ROWS, shape.rows - first);
-    let w = member * H * 3u * H;
-    let c = bias_n[member * H + j];
+    let w = member * STRIDE + WEIGHTS;
+    let c = weights[member * STRIDE + BIAS_N + j];
     for (var q = 0u; q < ROWS; q++) {
         let row = min(first + q, shape.rows - 1u);
         carried[q * H + j] = start[(member * shape.rows + row) * H + j];
@@ -67,7 +67,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
             let rq = sigmoid(inputs[x] + r[q]);
             let zq = sigmoid(inputs[x + H] + z[q]);
             let hn = n[q] + c;
-            let nq = tanh(inputs[x + 2u * H] + rq * hn);
+            let nq = activate(2u, inputs[x + 2u * H] + rq * hn);
             let h = (1.0 - zq) * nq + zq * carried[q * H + j];
             carried[q * H + j] = h;
             outputs[(at + q) * H + j] = h;
@@ -130,7 +130,7 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
     }
 }
 
-/// [P, H, 3H] -> [P, 3H, H], for the backward pass: its weights too must lie side by side for neighbouring invocations.
+// W [P, H, 3H] -> [P, 3H, H], for the backward pass: its weights too must lie side by side for neighbouring invocations.
 @compute @workgroup_size(64)
 fn transpose(@builtin(global_invocation_id) id: vec3<u32>) {
     let word = id.x;
@@ -138,5 +138,5 @@ fn transpose(@builtin(global_invocation_id) id: vec3<u32>) {
     let member = id.y;
     let base = member * 3u * H * H;
     // `previous` is the transpose here, `weights` the original.
-    previous[base + word] = weights[base + (word % H) * 3u * H + word / H];
+    previous[base + word] = weights[member * STRIDE + WEIGHTS + (word % H) * 3u * H + word / H];
 }

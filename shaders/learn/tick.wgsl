@@ -9,7 +9,7 @@ struct Tick {
     correction_1: f32,
     correction_2: f32,
     anneal: f32,
-    pad_1: u32,
+    before: u32,
     pad_2: u32,
     pad_3: u32,
 }

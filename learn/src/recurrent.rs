@@ -1,0 +1,165 @@
+//! A recurrent trunk: what it remembers between rollouts, and its training on whole sequences.
+
+use merit_sim::gpu::{Gpu, GpuError, Region};
+
+use crate::dense::{Activate, Backward, Forward, Grad, Shape};
+use crate::gru::{GruMemory, GruScan};
+use crate::kernel::{Bind, Kernel, Recorder};
+use crate::minibatch::Minibatches;
+use crate::net::Trunk;
+use crate::policy::Context;
+
+/// What a trunk remembers of every row, `[P, E, A, H]`.
+pub struct Memory {
+    /// Now.
+    pub state: Region,
+    /// When the rollout began: every epoch starts from here.
+    pub start: Region,
+}
+
+impl Memory {
+    pub fn new(gpu: &Gpu, rows: usize, hidden: usize) -> Self {
+        let words = |what: &str| gpu.storage(what, 4 * (rows * hidden) as u64);
+        Self {
+            state: words("memory"),
+            start: words("memory at the start"),
+        }
+    }
+
+    /// Keeps what is remembered for the epochs to come.
+    pub fn record_start(&self, to: &mut Recorder) {
+        to.copy(&self.state, &self.start);
+    }
+}
+
+/// Dense and GRU over a minibatch of sequences, forward and backward.
+pub struct TrunkStack {
+    gather: Kernel,
+    gather_groups: [usize; 3],
+    embed: Forward,
+    input: Forward,
+    scan: GruScan,
+    input_backward: Backward,
+    grads: [Grad; 3],
+    /// `[P, T, R]`: where the sequences of the minibatch forget.
+    pub reset: Region,
+    /// `[P, R, H]`: what they begin with.
+    pub start: Region,
+    /// `[P, T, R, H]`: the states.
+    pub output: Region,
+    /// Their derivatives.
+    pub output_grad: Region,
+}
+
+impl TrunkStack {
+    /// `input: [P, T, R, in]`.
+    ///
+    /// # Errors
+    /// [`GpuError::TooLarge`].
+    #[allow(clippy::too_many_arguments)] // The layers and the buffers at both ends.
+    pub fn new(
+        c: &Context<'_>,
+        shape: &Shape,
+        trunk: &Trunk,
+        input: &Region,
+        memory: &Memory,
+        reset_in: &Region,
+        minibatches: &Minibatches,
+        partials: &Region,
+    ) -> Result<Self, GpuError> {
+        let (gpu, hidden) = (c.gpu, trunk.hidden());
+        let (members, steps, sequences) = (shape.members, c.sizes.steps, c.sizes.sequences);
+        let per_row = (members * hidden) as u64;
+        gpu.check_fits(
+            "the gates' gradients",
+            12 * per_row,
+            shape.rows as u64,
+            "samples in a minibatch",
+        )?;
+        let words = |n: usize| gpu.storage("recurrent minibatch", 4 * n as u64);
+        let samples = members * shape.rows * hidden;
+        let (embedded, embedded_grad) = (words(samples), words(samples));
+        let scan = GruMemory {
+            start: words(members * sequences * hidden),
+            reset_in: words(members * shape.rows),
+            x: words(3 * samples),
+            h: words(samples),
+            previous: words(samples),
+            h_grad: words(samples),
+            x_grad: words(3 * samples),
+            hidden_grad: words(3 * samples),
+        };
+        let constants = minibatches
+            .constants()
+            .uint("T", steps)
+            .uint("HIDDEN", hidden);
+        let sources = [
+            include_str!("../../shaders/learn/tick.wgsl"),
+            include_str!("../../shaders/learn/minibatch.wgsl"),
+            include_str!("../../shaders/learn/gather_memory.wgsl"),
+        ];
+        let binds = [
+            Bind::Tick(c.ticks),
+            Bind::Write(&minibatches.order),
+            Bind::Read(reset_in),
+            Bind::Read(&memory.start),
+            Bind::Write(&scan.reset_in),
+            Bind::Write(&scan.start),
+        ];
+        let forward = |layer, activate, x: &Region, y: &Region| {
+            Forward::new(gpu, shape, layer, activate, c.params, x, y)
+        };
+        let grad = |layer, x: &Region, dy: &Region| Grad::new(gpu, shape, layer, x, dy, partials);
+        Ok(Self {
+            gather: Kernel::new(gpu, "gather_memory", &constants, &sources, &binds),
+            gather_groups: [sequences, members, 1],
+            embed: forward(&trunk.embed, c.activate, input, &embedded),
+            input: forward(&trunk.input, Activate::None, &embedded, &scan.x),
+            scan: GruScan::new(
+                gpu,
+                [members, steps, sequences],
+                &trunk.recurrent,
+                c.params,
+                shape.stride,
+                &scan,
+            )?,
+            input_backward: Backward::new(
+                gpu,
+                shape,
+                &trunk.input,
+                c.activate,
+                c.params,
+                &scan.x_grad,
+                &embedded,
+                &embedded_grad,
+                false,
+            ),
+            grads: [
+                grad(&trunk.recurrent, &scan.previous, &scan.hidden_grad),
+                grad(&trunk.input, &embedded, &scan.x_grad),
+                grad(&trunk.embed, input, &embedded_grad),
+            ],
+            reset: scan.reset_in,
+            start: scan.start,
+            output: scan.h,
+            output_grad: scan.h_grad,
+        })
+    }
+
+    pub fn record_gather(&self, to: &mut Recorder, tick: usize) {
+        self.gather.record(to, tick, self.gather_groups);
+    }
+
+    pub fn record_forward(&self, to: &mut Recorder) {
+        self.embed.record(to);
+        self.input.record(to);
+        self.scan.record_forward(to);
+    }
+
+    /// After everything that reads the states has written its part of their derivatives.
+    pub fn record_backward(&self, to: &mut Recorder) {
+        self.scan.record_backward(to);
+        self.input_backward.record(to);
+        self.grads.iter().for_each(|g| g.record(to));
+    }
+}

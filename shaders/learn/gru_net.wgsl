@@ -1,0 +1,132 @@
+// Dense, GRU cell, dense and head over a tile of ROWS rows, a step at a time; what is remembered stays in the workgroup.
+// An invocation holds a patch of TM rows by TN units.
+//
+// Constants: MEMBERS, RPM (rows per member and slot), SHARE (rows that share an input row), ONE_HOT (append the row's number
+// among those), STRIDE (words of a member's parameters), IN, HIDDEN, OUT, KE BE (embedding), KI BI (input half), KR BR (recurrent
+// half; BR: the bias of n alone), K1 B1 (dense), K2 B2 (head), ACT, ROWS, TM, TN, WG = (HIDDEN / TN) (ROWS / TM).
+// After tick and activation.
+
+@group(0) @binding(0) var<uniform> tick: Tick;
+@group(0) @binding(1) var<storage, read> params: array<f32>; // [P, STRIDE]
+@group(0) @binding(2) var<storage, read> inputs: array<f32>; // [slots, P * RPM / SHARE, IN]
+
+const COLS = HIDDEN / TN;
+
+var<workgroup> remembered: array<f32, ROWS * HIDDEN>;
+var<workgroup> work: array<f32, ROWS * HIDDEN>;
+var<workgroup> outputs: array<f32, ROWS * OUT>;
+
+fn sigmoid(x: f32) -> f32 { return 1.0 / (1.0 + exp(-x)); }
+
+// One step from `remembered` (zeroed where it is to be forgotten) to `remembered`. `first`: row of the inputs at which the
+// member's rows begin; `row_0`: the tile's first row within the member. Begins and ends with a barrier.
+fn advance(member: u32, first: u32, row_0: u32, lane: u32) {
+    let base = member * STRIDE;
+    let c = (lane % COLS) * TN;
+    let r = (lane / COLS) * TM;
+
+    var acc: array<f32, TM * TN>;
+    var at: array<u32, TM>;
+    for (var i = 0u; i < TM; i++) {
+        // The last tile may be ragged: its spare rows repeat the last one and are never written out.
+        let row = first + min(row_0 + r + i, RPM - 1u);
+        at[i] = (row / SHARE) * IN;
+        for (var j = 0u; j < TN; j++) {
+            acc[i * TN + j] = params[base + BE + c + j];
+            if (ONE_HOT) { acc[i * TN + j] += params[base + KE + (IN + row % SHARE) * HIDDEN + c + j]; }
+        }
+    }
+    for (var k = 0u; k < IN; k++) {
+        var w: array<f32, TN>;
+        for (var j = 0u; j < TN; j++) { w[j] = params[base + KE + k * HIDDEN + c + j]; }
+        for (var i = 0u; i < TM; i++) {
+            let x = inputs[at[i] + k];
+            for (var j = 0u; j < TN; j++) { acc[i * TN + j] += x * w[j]; }
+        }
+    }
+    // The head of the step before may still be reading.
+    workgroupBarrier();
+    for (var i = 0u; i < TM; i++) {
+        for (var j = 0u; j < TN; j++) { work[(r + i) * HIDDEN + c + j] = activate(ACT, acc[i * TN + j]); }
+    }
+    workgroupBarrier();
+
+    // r and z may add up both halves; n must keep them apart, for the reset gate multiplies the recurrent one.
+    var gate_r: array<f32, TM * TN>;
+    var gate_z: array<f32, TM * TN>;
+    var half_x: array<f32, TM * TN>;
+    var half_h: array<f32, TM * TN>;
+    for (var j = 0u; j < TN; j++) {
+        for (var i = 0u; i < TM; i++) {
+            gate_r[i * TN + j] = params[base + BI + c + j];
+            gate_z[i * TN + j] = params[base + BI + HIDDEN + c + j];
+            half_x[i * TN + j] = params[base + BI + 2u * HIDDEN + c + j];
+            half_h[i * TN + j] = params[base + BR + c + j];
+        }
+    }
+    for (var k = 0u; k < HIDDEN; k++) {
+        let wx = base + KI + k * 3u * HIDDEN + c;
+        let wh = base + KR + k * 3u * HIDDEN + c;
+        for (var j = 0u; j < TN; j++) {
+            let xr = params[wx + j];
+            let xz = params[wx + HIDDEN + j];
+            let xn = params[wx + 2u * HIDDEN + j];
+            let hr = params[wh + j];
+            let hz = params[wh + HIDDEN + j];
+            let hn = params[wh + 2u * HIDDEN + j];
+            for (var i = 0u; i < TM; i++) {
+                let x = work[(r + i) * HIDDEN + k];
+                let h = remembered[(r + i) * HIDDEN + k];
+                gate_r[i * TN + j] += x * xr + h * hr;
+                gate_z[i * TN + j] += x * xz + h * hz;
+                half_x[i * TN + j] += x * xn;
+                half_h[i * TN + j] += h * hn;
+            }
+        }
+    }
+    workgroupBarrier();
+    for (var i = 0u; i < TM; i++) {
+        for (var j = 0u; j < TN; j++) {
+            let z = sigmoid(gate_z[i * TN + j]);
+            let n = activate(2u, half_x[i * TN + j] + sigmoid(gate_r[i * TN + j]) * half_h[i * TN + j]);
+            let o = (r + i) * HIDDEN + c + j;
+            remembered[o] = (1.0 - z) * n + z * remembered[o];
+        }
+    }
+    workgroupBarrier();
+}
+
+// From `remembered` to `outputs`. Ends with a barrier.
+fn head(member: u32, lane: u32) {
+    let base = member * STRIDE;
+    let c = (lane % COLS) * TN;
+    let r = (lane / COLS) * TM;
+    var acc: array<f32, TM * TN>;
+    for (var j = 0u; j < TN; j++) {
+        for (var i = 0u; i < TM; i++) { acc[i * TN + j] = params[base + B1 + c + j]; }
+    }
+    for (var k = 0u; k < HIDDEN; k++) {
+        var w: array<f32, TN>;
+        for (var j = 0u; j < TN; j++) { w[j] = params[base + K1 + k * HIDDEN + c + j]; }
+        for (var i = 0u; i < TM; i++) {
+            let x = remembered[(r + i) * HIDDEN + k];
+            for (var j = 0u; j < TN; j++) { acc[i * TN + j] += x * w[j]; }
+        }
+    }
+    for (var i = 0u; i < TM; i++) {
+        for (var j = 0u; j < TN; j++) { work[(r + i) * HIDDEN + c + j] = activate(ACT, acc[i * TN + j]); }
+    }
+    workgroupBarrier();
+    for (var item = lane; item < (ROWS / TM) * OUT; item += WG) {
+        let o = item % OUT;
+        let q = (item / OUT) * TM;
+        var sum: array<f32, TM>;
+        for (var i = 0u; i < TM; i++) { sum[i] = params[base + B2 + o]; }
+        for (var k = 0u; k < HIDDEN; k++) {
+            let w = params[base + K2 + k * OUT + o];
+            for (var i = 0u; i < TM; i++) { sum[i] += work[(q + i) * HIDDEN + k] * w; }
+        }
+        for (var i = 0u; i < TM; i++) { outputs[(q + i) * OUT + o] = sum[i]; }
+    }
+    workgroupBarrier();
+}

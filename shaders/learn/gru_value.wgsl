@@ -1,0 +1,34 @@
+// The recurrent critic over a rollout: every slot from 0 to T, one after the other within the workgroup.
+// After tick, activation and gru_net. Constant: T.
+
+@group(0) @binding(3) var<storage, read> reset_in: array<f32>;      // [T + 1, P * RPM]
+@group(0) @binding(4) var<storage, read> start: array<f32>;         // [P * RPM, HIDDEN]
+@group(0) @binding(5) var<storage, read_write> memory: array<f32>;  // [P * RPM, HIDDEN]: what the next rollout starts with
+@group(0) @binding(6) var<storage, read_write> values: array<f32>;  // [T + 1, P * RPM]
+
+@compute @workgroup_size(WG)
+fn value(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let member = group.y;
+    let row_0 = group.x * ROWS;
+    for (var i = lane; i < ROWS * HIDDEN; i += WG) {
+        let row = member * RPM + min(row_0 + i / HIDDEN, RPM - 1u);
+        remembered[i] = start[row * HIDDEN + i % HIDDEN];
+    }
+    for (var t = 0u; t <= T; t++) {
+        let first = (t * MEMBERS + member) * RPM;
+        workgroupBarrier();
+        for (var i = lane; i < ROWS * HIDDEN; i += WG) {
+            let row = first + min(row_0 + i / HIDDEN, RPM - 1u);
+            // The last slot is valued, but it is the next rollout's first.
+            if (t == T && row_0 + i / HIDDEN < RPM) {
+                memory[(member * RPM + row_0 + i / HIDDEN) * HIDDEN + i % HIDDEN] = remembered[i];
+            }
+            remembered[i] *= 1.0 - reset_in[row];
+        }
+        advance(member, first, row_0, lane);
+        head(member, lane);
+        for (var r = lane; r < ROWS; r += WG) {
+            if (row_0 + r < RPM) { values[first + row_0 + r] = outputs[r]; }
+        }
+    }
+}
