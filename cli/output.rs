@@ -48,6 +48,7 @@ pub fn short(number: f64) -> String {
         _ => (number, ""),
     };
     let digits = match scaled.abs() {
+        0.0 => 0,
         n if n >= 100.0 => 0,
         n if n >= 10.0 => 1,
         _ => 2,
@@ -88,6 +89,7 @@ mod tests {
         assert_eq!(short(340_123.0), "340 k");
         assert_eq!(short(1_234_567.0), "1.23 M");
         assert_eq!(short(12.0), "12.0");
+        assert_eq!(short(0.0), "0");
         assert_eq!(percent(Some(0.5123)), "51.2 %");
         assert_eq!(percent(None), "-");
     }

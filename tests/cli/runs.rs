@@ -157,6 +157,29 @@ fn a_repeated_a_killed_and_an_interrupted_run_have_the_same_bytes() {
 }
 
 #[test]
+fn a_recurrent_run_is_resumed_to_the_same_bytes() {
+    let folder = tempfile::tempdir().expect("temp");
+    let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));
+    let recurrent = |out: &Path| {
+        let mut command = train(out);
+        command.args(["--algo", "ippo", "--set", "network=gru"]);
+        command
+    };
+    succeeds(&mut recurrent(&whole));
+    let mut command = recurrent(&killed);
+    let mut child = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("starts");
+    wait_for(&mut child, &killed, 1024);
+    child.kill().expect("killed");
+    child.wait().expect("reaped");
+    succeeds(&mut merit(&["train", "--resume", arg(&killed)]));
+    assert_same(&whole, &killed);
+}
+
+#[test]
 fn a_run_is_evaluated_drawn_and_guarded_against_damage() {
     let folder = tempfile::tempdir().expect("temp");
     let run = folder.path().join("run");
