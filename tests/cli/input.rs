@@ -48,7 +48,10 @@ fn sizes_that_make_no_sense_are_refused() {
         (["--envs", "1e12"], ["`envs` is 1000000000000", "1 to"]),
         (["--seeds", "0"], ["`seeds` is 0", "1 to"]),
         (["--steps", "0"], ["`total_steps` is 0", "1 to"]),
-        (["--steps", "1000"], ["total_steps = 1000", "envs * rollout"]),
+        (
+            ["--steps", "1000"],
+            ["total_steps = 1000", "envs * rollout"],
+        ),
         (["--set", "hidden=0"], ["`hidden` is 0", "1 to"]),
         (["--set", "rollout=1G"], ["`rollout` is 1000000000", "1 to"]),
         (
