@@ -581,7 +581,7 @@ impl Ppo {
         }
         for (name, region, shape) in self.saved() {
             checkpoint.insert(
-                name.into(),
+                name,
                 Array::F32 {
                     shape,
                     data: self.gpu.read(&region)?,

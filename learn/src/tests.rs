@@ -754,7 +754,7 @@ fn adam_and_clipping_equal_the_formulas() {
                 .sum::<f64>()
         };
         let mut norms = Vec::new();
-        for member in 0..2 {
+        for (member, &rate) in rates.iter().enumerate() {
             for (o, &end) in ends.iter().enumerate() {
                 let words = member * shape.stride + [0, ends[0]][o]..member * shape.stride + end;
                 let norm = words.clone().map(|i| sum(i).powi(2)).sum::<f64>().sqrt();
@@ -768,7 +768,7 @@ fn adam_and_clipping_equal_the_formulas() {
                         m[i] / (1.0 - 0.9_f64.powi(step)),
                         v[i] / (1.0 - 0.999_f64.powi(step)),
                     );
-                    params[i] -= f64::from(rates[member]) * 0.75 * m_hat / (v_hat.sqrt() + epsilon);
+                    params[i] -= f64::from(rate) * 0.75 * m_hat / (v_hat.sqrt() + epsilon);
                 }
             }
         }
