@@ -542,11 +542,9 @@ mod tests {
         let config = Config::resolve(&[file, over]).expect("resolves");
         assert_eq!((config.envs, config.rollout), (1000, 32));
         assert_eq!(config.env, "smax/3m");
-        assert_eq!(config.env_options.len(), 2);
-        assert_eq!(
-            config.options().expect("json")["max_steps"],
-            serde_json::json!(60)
-        );
+        let options = config.options().expect("json");
+        assert_eq!(options["max_steps"], serde_json::json!(60));
+        assert_eq!(options["won_battle_bonus"], serde_json::json!(2.5));
     }
 
     #[test]
