@@ -26,6 +26,7 @@ struct Row {
     /// Numbers per agent of a continuous action.
     action_size: Option<usize>,
     max_steps: usize,
+    reference: &'static str,
 }
 
 impl Envs {
@@ -45,6 +46,7 @@ impl Envs {
                 actions,
                 action_size,
                 max_steps: spec.max_steps,
+                reference: spec.reference,
             };
             if self.json {
                 print_json(&row)?;
@@ -57,7 +59,8 @@ impl Envs {
                     .unwrap_or_default();
                 let [agents, obs, state, limit] =
                     [row.agents, row.obs, row.state, row.max_steps].map(|n| n.to_string());
-                rows.push([row.env, agents, obs, state, actions, limit]);
+                let reference = row.reference.to_owned();
+                rows.push([row.env, agents, obs, state, actions, limit, reference]);
             }
         }
         if !self.json {
@@ -68,6 +71,7 @@ impl Envs {
                 "state",
                 "actions",
                 "max_steps",
+                "reference",
             ];
             print(&table(head, &rows))?;
         }

@@ -1,43 +1,7 @@
 //! Our own kernels: WGSL from `shaders/`, compiled for the sizes of one run.
 
-use std::fmt::Write as _;
-
 use merit_sim::gpu::{Access, Gpu, Region, UNIFORM_STRIDE};
-
-/// Sizes that a kernel is compiled for: a WGSL constant each.
-#[derive(Clone, Default)]
-pub struct Constants(String);
-
-impl Constants {
-    pub fn uint(mut self, name: &str, value: usize) -> Self {
-        let _ = writeln!(self.0, "const {name} = {value}u;");
-        self
-    }
-
-    pub fn float(mut self, name: &str, value: f64) -> Self {
-        let _ = writeln!(self.0, "const {name} = f32({value:e});");
-        self
-    }
-
-    pub fn flag(mut self, name: &str, value: bool) -> Self {
-        let _ = writeln!(self.0, "const {name} = {value};");
-        self
-    }
-
-    pub fn uints(mut self, name: &str, values: &[usize]) -> Self {
-        let list: Vec<_> = values.iter().map(|v| format!("{v}u")).collect();
-        let (n, list) = (values.len(), list.join(", "));
-        let _ = writeln!(self.0, "const {name} = array<u32, {n}>({list});");
-        self
-    }
-}
-
-impl Constants {
-    /// The constants, then the files.
-    pub fn source(&self, files: &[&str]) -> String {
-        format!("{}{}", self.0, files.concat())
-    }
-}
+pub use merit_sim::kernels::Constants;
 
 /// What a kernel binds, in the order of its `@binding` numbers.
 pub enum Bind<'a> {

@@ -4,7 +4,6 @@
 const UNIT_STRIDE: u32 = 1u;
 const ENVS_PER_GROUP: u32 = WORKGROUP;
 
-var<private> g: u32;            // environment of this invocation
 var<private> unit_begin: u32;   // first unit that this invocation works on
 var<private> leader: bool;      // does this invocation settle what concerns the whole environment?
 

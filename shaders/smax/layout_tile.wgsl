@@ -6,7 +6,6 @@ const ENVS_PER_GROUP: u32 = WORKGROUP / N;
 const CAP: u32 = ENVS_PER_GROUP * N;
 const SEEN_WORDS: u32 = (N + 31u) / 32u;
 
-var<private> g: u32;
 var<private> lane_: u32;
 var<private> group_first: u32;  // first environment of the workgroup
 var<private> local_env: u32;

@@ -5,23 +5,7 @@ struct UnitType {
     health: f32, attack: f32, attack_range: f32, sight_range: f32,
     radius: f32, velocity: f32, cooldown: f32, pad: f32,
 }
-struct Slots { t: u32, next: u32, pad0: u32, pad1: u32 }
-
-@group(0) @binding(0) var<uniform> unit_types: array<UnitType, TYPES>;
-@group(0) @binding(1) var<uniform> slots: Slots;
-@group(0) @binding(2) var<storage, read_write> state: array<u32>;
-@group(0) @binding(3) var<storage, read> env_keys: array<vec2<u32>>;
-@group(0) @binding(4) var<storage, read> actions: array<u32>;
-@group(0) @binding(5) var<storage, read_write> obs: array<f32>;
-@group(0) @binding(6) var<storage, read_write> world_state: array<f32>;
-@group(0) @binding(7) var<storage, read_write> avail: array<f32>;
-@group(0) @binding(8) var<storage, read_write> reward: array<f32>;
-@group(0) @binding(9) var<storage, read_write> terminated: array<f32>;
-@group(0) @binding(10) var<storage, read_write> truncated: array<f32>;
-@group(0) @binding(11) var<storage, read_write> agent_done: array<f32>;
-@group(0) @binding(12) var<storage, read_write> final_obs: array<f32>;
-@group(0) @binding(13) var<storage, read_write> final_state: array<f32>;
-@group(0) @binding(14) var<storage, read_write> sums: array<f32>; // [EpisodeStats::WORDS, G]
+@group(0) @binding(14) var<uniform> unit_types: array<UnitType, TYPES>;
 @group(0) @binding(15) var<storage, read> replay: array<f32>;     // [G, WORLD_STEPS * N + N]: recorded noise, chased slots
 
 const UNIT_FIELDS: u32 = 5u;   // x, y, health, cooldown, packed
@@ -31,9 +15,6 @@ const STATE_WORDS: u32 = UNIT_FIELDS * N + MEMORY_FIELDS * MEMORY_UNITS + ENV_FI
 
 const STOP: u32 = 4u;
 const FIRST_ATTACK: u32 = 5u;
-const EXTERNAL: u32 = 0u;
-const RANDOM: u32 = 1u;
-const HEURISTIC: u32 = 2u;
 // The reference rotates a diagonal vector of components 0x3F3504F3; in binary32 its length rounds to this, not to 1.
 const STRIDE: f32 = 0.99999994;
 // Far below any radius: a dead unit's overlap with anyone is then negative, hence 0.
@@ -52,7 +33,7 @@ fn draw(purpose: u32, i: u32) -> vec2<u32> {
 }
 
 fn is_ally(i: u32) -> bool { return i < NA; }
-fn driver(i: u32) -> u32 { return select(ENEMY_DRIVER, ALLY_DRIVER, is_ally(i)); }
+fn driver(i: u32) -> u32 { return select(ENEMY_DRIVER, DRIVER, is_ally(i)); }
 fn has_memory(i: u32) -> bool { return MEMORY_UNITS > 0u && i >= MEMORY_FIRST && i < MEMORY_FIRST + MEMORY_UNITS; }
 fn opponents(i: u32) -> u32 { return select(NA, NE, is_ally(i)); }
 fn type_of(i: u32) -> UnitType { return unit_types[kind[at(i)]]; }
@@ -181,7 +162,7 @@ fn decide() {
         let which = driver(i);
         var a = STOP;
         if (which == EXTERNAL) { a = actions[(slots.t * G + g) * A + i]; }
-        if (ALLY_DRIVER == RANDOM || ENEMY_DRIVER == RANDOM) {
+        if (DRIVER == RANDOM || ENEMY_DRIVER == RANDOM) {
             if (which == RANDOM) { a = random_action(i); }
         }
         if (MEMORY_UNITS > 0u) {
@@ -284,9 +265,6 @@ fn damage_share(first: u32, end: u32) -> f32 {
     return abs(sum) / f32(end - first);
 }
 
-/// The sums are cleared when they are read; word 0 counts the episodes.
-fn add(word: u32, x: f32) { sums[word * G + g] += x; }
-
 fn outcome() {
     if (!leader) { return; }
     let allies = living(0u, NA);
@@ -300,25 +278,12 @@ fn outcome() {
     let over = allies == 0u || enemies == 0u;
     // The limit is compared with the count before this step: an undecided episode ends with step MAX_STEPS + 1.
     let cut = !over && step >= MAX_STEPS;
-    terminated[slots.t * G + g] = select(0.0, 1.0, over);
-    truncated[slots.t * G + g] = select(0.0, 1.0, cut);
     e_reward[le()] = r;
     e_ended[le()] = select(0u, 1u, over || cut);
     e_step[le()] = step + 1u;
     let total = bitcast<f32>(state[env_word(2u)]) + r.x;
     state[env_word(2u)] = bitcast<u32>(select(total, 0.0, over || cut));
-    if ((over || cut) && (QUOTA == 0u || sums[g] < f32(QUOTA))) {
-        let length = f32(step + 1u);
-        add(0u, 1.0);
-        add(1u, total);
-        add(2u, total * total);
-        add(3u, length);
-        add(4u, length * length);
-        add(5u, select(0.0, 1.0, won));
-        add(6u, select(0.0, 1.0, cut));
-        add(7u, f32(allies));
-        add(8u, f32(enemies));
-    }
+    tell(Outcome(over, cut, won, total, step + 1u, vec2(f32(allies), f32(enemies))));
 }
 
 fn tell_agents() {

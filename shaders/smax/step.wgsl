@@ -7,14 +7,6 @@ const STATE_W: f32 = select(MAP_W, 1.0, RAW_STATE);
 const STATE_H: f32 = select(MAP_H, 1.0, RAW_STATE);
 const STATE_TYPES: f32 = select(f32(TYPES), 1.0, RAW_STATE);
 
-fn put_obs(word: u32, x: f32, to_final: bool) {
-    if (to_final) { final_obs[word] = x; } else { obs[word] = x; }
-}
-
-fn put_state(word: u32, x: f32, to_final: bool) {
-    if (to_final) { final_state[word] = x; } else { world_state[word] = x; }
-}
-
 /// The unit in row `s` of agent `i`'s observation: the others in ascending order, for an enemy in descending (7.1).
 fn row_unit(i: u32, s: u32) -> u32 {
     let up = select(s, s + 1u, s >= i);

@@ -3,7 +3,9 @@
 //! An environment owns its state on the device and reads and writes the regions of an [`EnvIo`]. A step is recorded,
 //! not run: many steps go into one submission, and nothing travels to the host in between.
 
+use crate::frame::Frame;
 use crate::gpu::{Gpu, GpuError, Region};
+use crate::kernels::Kernels;
 
 /// What one agent may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +48,10 @@ pub struct EnvSpec {
     pub actions: ActionSpace,
     /// Steps after which an episode is truncated (the environment's page says whether the reference counts one more).
     pub max_steps: usize,
+    /// What discrete actions 0 .. N mean, or the numbers of a continuous one.
+    pub action_names: Vec<String>,
+    /// What it follows, with the version: `JaxMARL 0.2.0, HeuristicEnemySMAX`.
+    pub reference: &'static str,
 }
 
 /// The device memory that an environment shares with its driver.
@@ -177,43 +183,89 @@ impl EpisodeStats {
 /// on its own episode and step counters, on nothing else.
 pub trait VecEnv {
     fn spec(&self) -> &EnvSpec;
+
+    /// The batch on the device.
+    fn kernels(&self) -> &Kernels;
+
+    /// Environment `env` as people see it. Waits for the device.
+    ///
+    /// # Errors
+    /// [`GpuError::Lost`].
+    fn frame(&self, gpu: &Gpu, env: usize) -> Result<Frame, GpuError>;
+
     /// `G`.
-    fn envs(&self) -> usize;
-    fn io(&self) -> &EnvIo;
+    fn envs(&self) -> usize {
+        self.kernels().envs()
+    }
+
+    fn io(&self) -> &EnvIo {
+        &self.kernels().io
+    }
 
     /// Starts a fresh episode everywhere and writes slot 0 of observations, states and masks.
-    fn record_reset(&self, pass: &mut wgpu::ComputePass<'_>);
+    fn record_reset(&self, pass: &mut wgpu::ComputePass<'_>) {
+        self.kernels().record_reset(pass);
+    }
 
     /// Records step `t < T`: acts, resets the environments that ended, observes.
-    fn record_step(&self, pass: &mut wgpu::ComputePass<'_>, t: usize);
+    fn record_step(&self, pass: &mut wgpu::ComputePass<'_>, t: usize) {
+        self.kernels().record_step(pass, t);
+    }
+
+    /// Writes slot 0 of observations, states and masks from the state as it is.
+    fn record_observe(&self, pass: &mut wgpu::ComputePass<'_>) {
+        self.kernels().record_observe(pass);
+    }
 
     /// Dispatches that one step records.
-    fn dispatches_per_step(&self) -> u32;
+    fn dispatches_per_step(&self) -> u32 {
+        1
+    }
 
-    /// Bytes that one step of one environment must move to and from device memory.
-    fn bytes_per_step(&self) -> u64;
+    /// Bytes that one step of one environment must move to and from device memory: the state in and out, the key, the
+    /// actions, the outcome and what is seen next.
+    fn bytes_per_step(&self) -> u64 {
+        let (s, a) = (self.spec(), self.spec().agents);
+        let state = 2 * self.kernels().state_words() + 2;
+        let actions = a * s.actions.words();
+        let outcome = 2 * a + 2;
+        let seen = a * (s.obs + s.actions.mask()) + s.state;
+        4 * (state + actions + outcome + seen) as u64
+    }
 
     /// How the kernel spreads an environment over invocations: `thread` or `tile`.
-    fn layout(&self) -> &'static str;
+    fn layout(&self) -> &'static str {
+        self.kernels().layout()
+    }
 
     /// `[EpisodeStats::WORDS, G] f32`: what [`VecEnv::record_stats`] sums, per environment.
-    fn env_sums(&self) -> &Region;
+    fn env_sums(&self) -> &Region {
+        self.kernels().sums()
+    }
 
     /// Sums the statistics of the ended episodes per member into [`VecEnv::stats_region`] and clears them.
-    fn record_stats(&self, pass: &mut wgpu::ComputePass<'_>);
+    fn record_stats(&self, pass: &mut wgpu::ComputePass<'_>) {
+        self.kernels().record_stats(pass);
+    }
 
     /// `[P, EpisodeStats::WORDS] f32`, valid after [`VecEnv::record_stats`].
-    fn stats_region(&self) -> &Region;
+    fn stats_region(&self) -> &Region {
+        self.kernels().totals()
+    }
 
     /// The whole device-side state (all that the next step depends on, the random counters included).
     ///
     /// # Errors
     /// [`GpuError::Lost`].
-    fn snapshot(&self, gpu: &Gpu) -> Result<Vec<u8>, GpuError>;
+    fn snapshot(&self, gpu: &Gpu) -> Result<Vec<u8>, GpuError> {
+        self.kernels().snapshot(gpu)
+    }
 
     /// Puts back what [`VecEnv::snapshot`] returned. Observations are not rewritten: restore the [`EnvIo`] slots too.
     ///
     /// # Errors
     /// [`GpuError::Size`] if it was taken from a batch of another size.
-    fn restore(&self, gpu: &Gpu, snapshot: &[u8]) -> Result<(), GpuError>;
+    fn restore(&self, gpu: &Gpu, snapshot: &[u8]) -> Result<(), GpuError> {
+        self.kernels().restore(gpu, snapshot)
+    }
 }

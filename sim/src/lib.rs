@@ -8,8 +8,10 @@
 
 pub mod bench;
 pub mod env;
+pub mod frame;
 pub mod golden;
 pub mod gpu;
+pub mod kernels;
 pub mod parity;
 pub mod registry;
 pub mod rng;

@@ -7,8 +7,7 @@ use serde::Serialize;
 
 use crate::golden::{GoldenError, Recording};
 use crate::gpu::{Gpu, GpuError};
-use crate::registry::{EnvError, Layout};
-use crate::smax;
+use crate::registry::{EnvError, FAMILIES, Layout};
 
 /// Largest difference that counts as equal for float arrays: a rewrite in another order of operations stays below it.
 pub const FLOAT_TOLERANCE: f64 = 2e-5;
@@ -22,10 +21,12 @@ pub enum ParityError {
     Env(#[from] EnvError),
     #[error(transparent)]
     Gpu(#[from] GpuError),
-    #[error(
-        "{file}: recordings of `{environment}` cannot be compared; known are SMAX and HeuristicEnemySMAX"
-    )]
-    Unknown { file: String, environment: String },
+    #[error("{file}: recordings of `{environment}` cannot be compared; known are {known}")]
+    Unknown {
+        file: String,
+        environment: String,
+        known: String,
+    },
 }
 
 /// One array of a recording against ours.
@@ -155,15 +156,19 @@ pub fn check_file_with(
         .file_name()
         .map_or_else(String::new, |f| f.to_string_lossy().into_owned());
     let environment = recording.text("environment")?;
-    if !matches!(environment, "SMAX" | "HeuristicEnemySMAX") {
+    let family = FAMILIES
+        .iter()
+        .find(|f| f.recordings.contains(&environment));
+    let Some(family) = family else {
+        let known = FAMILIES.iter().flat_map(|f| f.recordings);
         return Err(ParityError::Unknown {
             file,
             environment: environment.to_owned(),
+            known: known.copied().collect::<Vec<_>>().join(", "),
         });
-    }
+    };
     let mut comparison = Comparison { arrays: Vec::new() };
-    let (env, steps, layout) =
-        smax::parity::compare(gpu, &recording, layout, checked, &mut comparison)?;
+    let (env, steps, layout) = (family.compare)(gpu, &recording, layout, checked, &mut comparison)?;
     let arrays = comparison.arrays;
     Ok(FileReport {
         file,

@@ -1,7 +1,9 @@
 //! Environments by name.
 
 use crate::env::{EnvSpec, VecEnv};
+use crate::golden::Recording;
 use crate::gpu::{Gpu, GpuError};
+use crate::parity::{Comparison, ParityError};
 use crate::smax;
 
 /// Options of an environment, by name.
@@ -82,6 +84,10 @@ pub struct Batch {
     /// every environment, else short episodes would be over-represented.
     pub episode_quota: u32,
     pub layout: Layout,
+    /// Invocations of a workgroup, where the layout leaves a choice; results do not depend on it.
+    pub workgroup: Option<usize>,
+    /// An environment that ended stays as it ended, instead of starting its next episode.
+    pub keep_ended: bool,
     /// Compile with wgpu's bounds checks (tests do; they cost about a third on a software device).
     pub checked: bool,
 }
@@ -93,9 +99,43 @@ impl Batch {
     }
 }
 
+/// Environments that share a module: everything in front of the slash of their names, or a name without one.
+pub(crate) struct Family {
+    /// `smax` for `smax/3m`.
+    name: &'static str,
+    names: fn() -> Vec<String>,
+    /// Gets the whole name; an unknown one is [`unknown`].
+    spec: fn(&str, &EnvOptions) -> Result<EnvSpec, EnvError>,
+    make: fn(&Gpu, &str, &EnvOptions, &Batch) -> Result<Box<dyn VecEnv>, EnvError>,
+    /// What recordings call their `environment`.
+    pub recordings: &'static [&'static str],
+    /// Compares one recording; returns the environment's name, the steps compared and the layout used.
+    pub compare: Compare,
+}
+
+type Compare = fn(
+    &Gpu,
+    &Recording,
+    Layout,
+    bool,
+    &mut Comparison,
+) -> Result<(String, usize, &'static str), ParityError>;
+
+pub(crate) const FAMILIES: &[Family] = &[Family {
+    name: "smax",
+    names: smax::names,
+    spec: |name, options| Ok(smax::configure(name, options)?.spec()),
+    make: |gpu, name, options, batch| {
+        let config = smax::configure(name, options)?;
+        Ok(Box::new(smax::Smax::new(gpu, config, batch)?))
+    },
+    recordings: &["SMAX", "HeuristicEnemySMAX"],
+    compare: smax::parity::compare,
+}];
+
 /// Every environment's name.
 pub fn names() -> Vec<String> {
-    smax::names()
+    FAMILIES.iter().flat_map(|f| (f.names)()).collect()
 }
 
 /// The name among [`names`] that is most like `asked`, if one is at all like it.
@@ -108,12 +148,26 @@ pub fn nearest(asked: &str) -> Option<String> {
         .map(|(_, n)| n)
 }
 
+/// The error for a name that no environment has.
+pub(crate) fn unknown(asked: &str) -> EnvError {
+    EnvError::Unknown {
+        asked: asked.to_owned(),
+        nearest: nearest(asked),
+    }
+}
+
+fn family(name: &str) -> Result<&'static Family, EnvError> {
+    let first = name.split('/').next().unwrap_or(name);
+    let found = FAMILIES.iter().find(|f| f.name == first);
+    found.ok_or_else(|| unknown(name))
+}
+
 /// Shape and limits of an environment, without touching a device.
 ///
 /// # Errors
 /// [`EnvError::Unknown`], and what is wrong with the options.
 pub fn spec(name: &str, options: &EnvOptions) -> Result<EnvSpec, EnvError> {
-    Ok(smax::configure(name, options)?.spec())
+    (family(name)?.spec)(name, options)
 }
 
 /// Makes a batch of environments.
@@ -126,9 +180,5 @@ pub fn make(
     options: &EnvOptions,
     batch: &Batch,
 ) -> Result<Box<dyn VecEnv>, EnvError> {
-    Ok(Box::new(smax::Smax::new(
-        gpu,
-        smax::configure(name, options)?,
-        batch,
-    )?))
+    (family(name)?.make)(gpu, name, options, batch)
 }

@@ -7,14 +7,13 @@ pub(crate) mod parity;
 pub mod scenario;
 mod state;
 
-use std::fmt::Write as _;
-
 use bytemuck::{Pod, Zeroable};
 
-use crate::env::{ActionSpace, EnvIo, EnvSpec, EpisodeStats, VecEnv};
-use crate::gpu::{Access, Gpu, GpuError, Region, UNIFORM_STRIDE};
+use crate::env::{ActionSpace, EnvSpec, VecEnv};
+use crate::frame::{Frame, PALETTE, Shape};
+use crate::gpu::{Access, Gpu, GpuError, Region};
+use crate::kernels::{Grid, Kernels, Program, constants};
 use crate::registry::{self, Batch, Driver, EnvError, EnvOptions, Layout};
-use crate::rng;
 use options::{AttackMode, Opponent, SmaxOptions};
 use scenario::{Scenario, Types};
 pub use state::{Replay, SmaxState};
@@ -40,10 +39,7 @@ pub struct SmaxConfig {
 /// # Errors
 /// [`EnvError::Unknown`], [`EnvError::Options`], [`EnvError::Option`].
 pub fn configure(name: &str, options: &EnvOptions) -> Result<SmaxConfig, EnvError> {
-    let unknown = || EnvError::Unknown {
-        asked: name.to_owned(),
-        nearest: registry::nearest(name),
-    };
+    let unknown = || registry::unknown(name);
     let short = name.strip_prefix("smax/").ok_or_else(unknown)?;
     let options: SmaxOptions = serde_json::from_value(serde_json::Value::Object(options.clone()))
         .map_err(|e| EnvError::Options {
@@ -86,6 +82,15 @@ impl SmaxConfig {
             state: (6 + types) * n,
             actions: ActionSpace::Discrete(5 + targets),
             max_steps: self.options.max_steps as usize,
+            action_names: ["up", "right", "down", "left", "stop"]
+                .into_iter()
+                .map(str::to_owned)
+                .chain((0..targets).map(|k| format!("attack {k}")))
+                .collect(),
+            reference: match self.options.opponent {
+                Opponent::Heuristic => "JaxMARL 0.2.0, HeuristicEnemySMAX",
+                Opponent::External => "JaxMARL 0.2.0, SMAX",
+            },
         }
     }
 }
@@ -155,70 +160,34 @@ pub struct Smax {
     config: SmaxConfig,
     spec: EnvSpec,
     layout: StateLayout,
-    io: EnvIo,
-    state: Region,
-    sums: Region,
-    totals: Region,
+    kernels: Kernels,
     replay: Region,
-    groups: (u32, u32),
-    members: u32,
-    step: wgpu::ComputePipeline,
-    reset: wgpu::ComputePipeline,
-    observe: wgpu::ComputePipeline,
-    bindings: wgpu::BindGroup,
-    stats: wgpu::ComputePipeline,
-    stats_bindings: wgpu::BindGroup,
 }
 
 impl Smax {
     /// # Errors
     /// [`EnvError::Empty`] for an empty batch, [`GpuError::TooLarge`] for one that the adapter cannot bind.
     pub fn new(gpu: &Gpu, config: SmaxConfig, batch: &Batch) -> Result<Self, EnvError> {
-        Self::guarded(gpu, config, batch, None)
+        let name = config.spec().name;
+        Kernels::guarded(gpu, &name, batch, || Self::build(gpu, config, batch, false))
     }
 
-    /// A batch whose random draws come from [`Smax::set_replay`]: recorded cooldown noise and chased units. Without
-    /// `auto_reset` an environment that ended stays as it ended.
+    /// A batch whose random draws come from [`Smax::set_replay`]: recorded cooldown noise and chased units.
     ///
     /// # Errors
     /// As [`Smax::new`].
-    pub fn replaying(
-        gpu: &Gpu,
-        config: SmaxConfig,
-        batch: &Batch,
-        auto_reset: bool,
-    ) -> Result<Self, EnvError> {
-        Self::guarded(gpu, config, batch, Some(auto_reset))
-    }
-
-    fn guarded(
-        gpu: &Gpu,
-        config: SmaxConfig,
-        batch: &Batch,
-        replaying: Option<bool>,
-    ) -> Result<Self, EnvError> {
-        let what = format!(
-            "{} environments of smax/{}",
-            batch.envs(),
-            config.scenario.name
-        );
-        gpu.guarded(&what, || Self::build(gpu, config, batch, replaying))?
+    pub fn replaying(gpu: &Gpu, config: SmaxConfig, batch: &Batch) -> Result<Self, EnvError> {
+        let name = config.spec().name;
+        Kernels::guarded(gpu, &name, batch, || Self::build(gpu, config, batch, true))
     }
 
     fn build(
         gpu: &Gpu,
         config: SmaxConfig,
         batch: &Batch,
-        replaying: Option<bool>,
+        replaying: bool,
     ) -> Result<Self, EnvError> {
         let envs = batch.envs();
-        if envs == 0 || batch.steps == 0 || batch.slots == 0 {
-            return Err(EnvError::Empty {
-                members: batch.seeds.len(),
-                envs: batch.envs_per_member,
-                steps: batch.steps.min(batch.slots),
-            });
-        }
         let spec = config.spec();
         let (n, na) = (config.units(), config.scenario.allies);
         let heuristic = (
@@ -242,38 +211,22 @@ impl Smax {
             memory_first,
             memory_units,
         };
-        let workgroup = workgroup_size(gpu, tile, n);
-        let envs_per_group = if tile { workgroup / n } else { workgroup };
-        let groups = envs.div_ceil(envs_per_group) as u32;
-        // One dimension holds 65,535 workgroups.
-        let groups_x = groups.min(32_768);
-        let groups = (groups_x, groups.div_ceil(groups_x));
-
-        let words = layout.words() as u64 * 4;
-        gpu.check_fits("environment states", words, envs as u64, "environments")?;
-        let io = EnvIo::allocate(gpu, &spec, envs, batch.steps, batch.slots)?;
-        let state = gpu.storage("smax state", words * envs as u64);
-        let sums = gpu.storage("smax sums", (EpisodeStats::WORDS * envs * 4) as u64);
-        let totals = gpu.storage(
-            "smax totals",
-            (EpisodeStats::WORDS * batch.seeds.len() * 4) as u64,
-        );
-        let replay_words = if replaying.is_some() {
+        let grid = if tile {
+            // 128 keeps the arrays of a tile near 8 KiB, so that several workgroups share a multiprocessor; more units
+            // than that need the next size.
+            let workgroup = n.next_multiple_of(128);
+            Grid::new(workgroup, envs, workgroup / n, "tile")
+        } else {
+            Grid::thread(gpu, batch)
+        };
+        let replay_words = if replaying {
             (config.options.world_steps_per_env_step as usize + 1) * n * envs
         } else {
             1
         };
         let replay = gpu.storage("smax replay", 4 * replay_words as u64);
-        let keys: Vec<[u32; 2]> = batch
-            .seeds
-            .iter()
-            .flat_map(|&s| (0..batch.envs_per_member).map(move |e| rng::env_key(s, e as u32)))
-            .collect();
-        let keys = gpu.storage_from("smax keys", &keys);
-        let rows: Vec<UnitRow> = config
-            .options
-            .unit_types
-            .iter()
+        let types = config.options.unit_types.iter();
+        let rows: Vec<UnitRow> = types
             .map(|t| UnitRow {
                 health: t.health,
                 attack: t.attack,
@@ -286,151 +239,45 @@ impl Smax {
             })
             .collect();
         let table = gpu.uniform_from("smax unit types", &rows);
-        let slots: Vec<[u32; (UNIFORM_STRIDE / 4) as usize]> = (0..batch.steps)
-            .map(|t| {
-                let mut block = [0; (UNIFORM_STRIDE / 4) as usize];
-                block[0] = t as u32;
-                block[1] = ((t + 1) % batch.slots) as u32;
-                block
-            })
-            // The reset's block: observations go to slot 0.
-            .chain([[0; (UNIFORM_STRIDE / 4) as usize]])
-            .collect();
-        let slots = gpu.uniform_from("smax slots", &slots);
-
-        let source = source(&Source {
+        let table_bytes = (size_of::<UnitRow>() * rows.len()) as u64;
+        // The first reset counts the episode up to 0.
+        let mut state = vec![0u32; layout.words() * envs];
+        for g in 0..envs {
+            state[layout.env(1, g)] = u32::MAX;
+        }
+        let source = Source {
             config: &config,
             spec: &spec,
             layout,
-            workgroup,
-            groups_x,
-            driver: batch.driver,
-            quota: batch.episode_quota,
+            grid,
+            batch,
             replaying,
-        });
-        let module = gpu.shader("smax", &source, !batch.checked);
-        let (read, write) = (Access::Read, Access::ReadWrite);
-        let table_bytes = (size_of::<UnitRow>() * rows.len()) as u64;
-        let bind_layout = gpu.layout(
-            "smax",
-            &[
-                Access::Uniform(table_bytes),
-                Access::DynamicUniform(16),
-                write,
-                read,
-                read,
-                write,
-                write,
-                write,
-                write,
-                write,
-                write,
-                write,
-                write,
-                write,
-                write,
-                read,
-            ],
-        );
-        let slot_block = wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-            buffer: &slots,
-            offset: 0,
-            size: std::num::NonZero::new(16),
-        });
-        let bindings = gpu.bind(
-            "smax",
-            &bind_layout,
-            &[
-                table.as_entire_binding(),
-                slot_block,
-                state.binding(),
-                keys.binding(),
-                io.actions.binding(),
-                io.obs.binding(),
-                io.state.binding(),
-                io.avail.binding(),
-                io.reward.binding(),
-                io.terminated.binding(),
-                io.truncated.binding(),
-                io.agent_done.binding(),
-                io.final_obs.binding(),
-                io.final_state.binding(),
-                sums.binding(),
-                replay.binding(),
-            ],
-        );
-        let pipeline = |entry: &str| gpu.pipeline(entry, &module, entry, &bind_layout);
-
-        let stats_module = gpu.shader(
-            "stats",
-            include_str!("../../../shaders/common/stats.wgsl"),
-            false,
-        );
-        let stats_layout = gpu.layout("stats", &[Access::Uniform(16), write, write]);
-        let shape = gpu.uniform_from(
-            "stats shape",
-            &[[
-                envs as u32,
-                batch.envs_per_member as u32,
-                EpisodeStats::WORDS as u32,
-                0,
-            ]],
-        );
-        let stats_bindings = gpu.bind(
-            "stats",
-            &stats_layout,
-            &[shape.as_entire_binding(), sums.binding(), totals.binding()],
-        );
-        let smax = Self {
-            step: pipeline("env_step"),
-            reset: pipeline("env_reset"),
-            observe: pipeline("env_observe"),
-            bindings,
-            stats: gpu.pipeline("stats", &stats_module, "reduce", &stats_layout),
-            stats_bindings,
+        };
+        let kernels = Kernels::new(
+            gpu,
+            batch,
+            Program {
+                spec: &spec,
+                source: source.text(),
+                grid,
+                state,
+                extra: &[
+                    (Access::Uniform(table_bytes), table.as_entire_binding()),
+                    (Access::Read, replay.binding()),
+                ],
+            },
+        )?;
+        Ok(Self {
             config,
             spec,
             layout,
-            io,
-            state,
-            sums,
-            totals,
+            kernels,
             replay,
-            groups,
-            members: batch.seeds.len() as u32,
-        };
-        // The first reset counts the episode up to 0.
-        let mut words = vec![0u32; layout.words() * envs];
-        for g in 0..envs {
-            words[layout.env(1, g)] = u32::MAX;
-        }
-        gpu.write(&smax.state, &words);
-        Ok(smax)
+        })
     }
 
     pub fn config(&self) -> &SmaxConfig {
         &self.config
-    }
-
-    /// Which layout was compiled.
-    pub fn layout_name(&self) -> &'static str {
-        if self.layout.tile { "tile" } else { "thread" }
-    }
-
-    fn dispatch(
-        &self,
-        pass: &mut wgpu::ComputePass<'_>,
-        pipeline: &wgpu::ComputePipeline,
-        block: usize,
-    ) {
-        pass.set_pipeline(pipeline);
-        pass.set_bind_group(0, &self.bindings, &[(block as u64 * UNIFORM_STRIDE) as u32]);
-        pass.dispatch_workgroups(self.groups.0, self.groups.1, 1);
-    }
-
-    /// Writes slot 0 of observations, states and masks from the state as it is.
-    pub fn record_observe(&self, pass: &mut wgpu::ComputePass<'_>) {
-        self.dispatch(pass, &self.observe, self.io.steps);
     }
 }
 
@@ -439,87 +286,99 @@ impl VecEnv for Smax {
         &self.spec
     }
 
-    fn envs(&self) -> usize {
-        self.layout.envs
+    fn kernels(&self) -> &Kernels {
+        &self.kernels
     }
 
-    fn io(&self) -> &EnvIo {
-        &self.io
-    }
-
-    fn record_reset(&self, pass: &mut wgpu::ComputePass<'_>) {
-        self.dispatch(pass, &self.reset, self.io.steps);
-    }
-
-    fn record_step(&self, pass: &mut wgpu::ComputePass<'_>, t: usize) {
-        self.dispatch(pass, &self.step, t);
-    }
-
-    fn dispatches_per_step(&self) -> u32 {
-        1
-    }
-
-    fn layout(&self) -> &'static str {
-        self.layout_name()
-    }
-
-    fn bytes_per_step(&self) -> u64 {
-        let (a, s) = (self.spec.agents, &self.spec);
-        let state = 2 * self.layout.words() + 2;
-        let actions = a;
-        let outcome = 2 * a + 2;
-        let seen = a * (s.obs + s.actions.mask()) + s.state;
-        4 * (state + actions + outcome + seen) as u64
-    }
-
-    fn record_stats(&self, pass: &mut wgpu::ComputePass<'_>) {
-        pass.set_pipeline(&self.stats);
-        pass.set_bind_group(0, &self.stats_bindings, &[]);
-        pass.dispatch_workgroups(EpisodeStats::WORDS as u32, self.members, 1);
-    }
-
-    fn stats_region(&self) -> &Region {
-        &self.totals
-    }
-
-    fn env_sums(&self) -> &Region {
-        &self.sums
-    }
-
-    fn snapshot(&self, gpu: &Gpu) -> Result<Vec<u8>, GpuError> {
-        let mut bytes = gpu.read::<u8>(&self.state)?;
-        bytes.extend(gpu.read::<u8>(&self.sums)?);
-        Ok(bytes)
-    }
-
-    fn restore(&self, gpu: &Gpu, snapshot: &[u8]) -> Result<(), GpuError> {
-        let needed = self.state.size + self.sums.size;
-        if snapshot.len() as u64 != needed {
-            return Err(GpuError::Size {
-                what: "the snapshot of the environments",
-                found: snapshot.len() as u64,
-                needed,
-            });
+    /// The map with y up: allies blue, enemies vermilion, a bar of health above each, a line to whom it attacks.
+    fn frame(&self, gpu: &Gpu, env: usize) -> Result<Frame, GpuError> {
+        let s = self.get_state(gpu)?;
+        let (n, na) = (self.layout.units, self.config.scenario.allies);
+        let (w, h) = (
+            self.config.options.map_width,
+            self.config.options.map_height,
+        );
+        let at = |i: usize| {
+            let [x, y] = s.positions[env * n + i];
+            [x, h - y]
+        };
+        let living = |i: &usize| s.health[env * n + i] > 0.0;
+        let unit = |i: usize| &self.config.options.unit_types[usize::from(s.types[env * n + i])];
+        let mut shapes = Vec::new();
+        for i in (0..n).filter(living) {
+            let target = usize::from(s.last_action[env * n + i]).checked_sub(5);
+            // Enemies count the allies from the last one down.
+            let target = target.map(|k| if i < na { na + k } else { na - 1 - k });
+            if let Some(j) = target {
+                shapes.push(Shape::Line {
+                    from: at(i),
+                    to: at(j),
+                    width: 0.12,
+                    colour: PALETTE[1],
+                });
+            }
         }
-        let (state, sums) = snapshot.split_at(self.state.size as usize);
-        gpu.write(&self.state, state);
-        gpu.write(&self.sums, sums);
-        Ok(())
-    }
-}
-
-/// Invocations of a workgroup.
-fn workgroup_size(gpu: &Gpu, tile: bool, units: usize) -> usize {
-    if tile {
-        // 128 keeps the arrays of a tile near 8 KiB, so that several workgroups share a multiprocessor; more units
-        // than that need the next size.
-        units.next_multiple_of(128)
-    } else if gpu.is_software() {
-        // A software device gives a workgroup to one core: small groups let few environments use all cores, and 8 is
-        // the width of its vectors.
-        8
-    } else {
-        64
+        let (columns, rows) = (48usize, 24usize);
+        let mut cells = vec![vec!['.'; columns]; rows];
+        let mut list = String::new();
+        for i in 0..n {
+            let letter = unit(i).name.chars().next().unwrap_or('?');
+            let (mark, team) = if i < na {
+                (letter.to_ascii_uppercase(), PALETTE[5])
+            } else {
+                (letter.to_ascii_lowercase(), PALETTE[6])
+            };
+            let (centre, share) = (at(i), s.health[env * n + i] / unit(i).health);
+            let side = if i < na { "ally" } else { "enemy" };
+            let number = if i < na { i } else { i - na };
+            list += &format!(
+                "{mark} {side} {number}: {} health {:.0} of {:.0}, at {:.1} {:.1}\n",
+                unit(i).name,
+                s.health[env * n + i].max(0.0),
+                unit(i).health,
+                s.positions[env * n + i][0],
+                s.positions[env * n + i][1],
+            );
+            if !living(&i) {
+                continue;
+            }
+            let cell = |x: f32, size: f32, count: usize| {
+                ((x / size * count as f32) as usize).min(count - 1)
+            };
+            cells[cell(centre[1], h, rows)][cell(centre[0], w, columns)] = mark;
+            let radius = unit(i).radius;
+            shapes.push(Shape::Circle {
+                centre,
+                radius,
+                fill: team,
+            });
+            shapes.push(Shape::Text {
+                at: centre,
+                size: 1.2 * radius,
+                text: mark.to_string(),
+                colour: [255, 255, 255],
+            });
+            let bar = [centre[0] - radius, centre[1] - radius - 0.35];
+            for (length, fill) in [
+                (2.0 * radius, [200, 200, 200]),
+                (2.0 * radius * share, PALETTE[3]),
+            ] {
+                shapes.push(Shape::Rect {
+                    from: bar,
+                    size: [length, 0.2],
+                    fill,
+                });
+            }
+        }
+        let map = cells
+            .iter()
+            .map(|row| row.iter().chain(&['\n']).collect::<String>());
+        Ok(Frame {
+            size: [w, h],
+            background: [255, 255, 255],
+            shapes,
+            text: map.collect::<String>() + &list,
+        })
     }
 }
 
@@ -527,117 +386,80 @@ struct Source<'a> {
     config: &'a SmaxConfig,
     spec: &'a EnvSpec,
     layout: StateLayout,
-    workgroup: usize,
-    groups_x: u32,
-    driver: Driver,
-    quota: u32,
-    /// `Some(auto_reset)` where the draws come from outside.
-    replaying: Option<bool>,
+    grid: Grid,
+    batch: &'a Batch,
+    /// The draws come from outside.
+    replaying: bool,
 }
 
-/// The shader's text: constants of the scenario and its options, then the files.
-fn source(s: &Source<'_>) -> String {
-    let (c, o) = (s.config, &s.config.options);
-    let mut text = String::new();
-    let mut constant = |name: &str, kind: &str, value: String| {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "const {name}: {kind} = {value};");
-    };
-    let mut number = |name: &str, value: usize| constant(name, "u32", format!("{value}u"));
-    number("N", c.units());
-    number("NA", c.scenario.allies);
-    number("NE", c.scenario.enemies);
-    number("A", s.spec.agents);
-    number("D", s.spec.obs);
-    number("S", s.spec.state);
-    number("ACTIONS", s.spec.actions.mask());
-    number("TYPES", o.unit_types.len());
-    number("G", s.layout.envs);
-    number("WORKGROUP", s.workgroup);
-    number("GROUPS_X", s.groups_x as usize);
-    number("WORLD_STEPS", o.world_steps_per_env_step as usize);
-    number("MAX_STEPS", o.max_steps as usize);
-    number("QUOTA", s.quota as usize);
-    number("MEMORY_FIRST", s.layout.memory_first);
-    number("MEMORY_UNITS", s.layout.memory_units);
-    let driver = match s.driver {
-        Driver::External => 0,
-        Driver::Random => 1,
-        Driver::Heuristic => 2,
-    };
-    number("ALLY_DRIVER", driver);
-    number(
-        "ENEMY_DRIVER",
-        match o.opponent {
+impl Source<'_> {
+    /// The shader's text: constants of the scenario and its options, then the files.
+    fn text(&self) -> String {
+        let (c, o) = (self.config, &self.config.options);
+        let numbers = |list: &[u8]| list.iter().map(|&t| usize::from(t)).collect::<Vec<_>>();
+        let (fixed, drawn, marines) = match &c.scenario.types {
+            Types::Fixed(list) => (numbers(list), vec![0], false),
+            Types::Drawn {
+                among,
+                extra_marines,
+            } => (vec![0], numbers(among), *extra_marines),
+        };
+        let driver = match self.batch.driver {
+            Driver::External => 0,
+            Driver::Random => 1,
+            Driver::Heuristic => 2,
+        };
+        let enemy_driver = match o.opponent {
             Opponent::Heuristic => 2,
             Opponent::External => driver,
-        },
-    );
-    let types = match &c.scenario.types {
-        Types::Fixed(list) => list.clone(),
-        Types::Drawn { .. } => vec![0],
-    };
-    let among = match &c.scenario.types {
-        Types::Fixed(_) => vec![0],
-        Types::Drawn { among, .. } => among.clone(),
-    };
-    number("DRAWN", among.len());
-    let mut real = |name: &str, value: f32| constant(name, "f32", format!("{value:?}f"));
-    real("MAP_W", o.map_width);
-    real("MAP_H", o.map_height);
-    real("DT", o.time_per_step);
-    real("WIN_BONUS", o.won_battle_bonus);
-    let mut flag = |name: &str, value: bool| constant(name, "bool", value.to_string());
-    flag("SELF_PLAY_REWARD", o.use_self_play_reward);
-    flag("SEE_ENEMY_ACTIONS", o.see_enemy_actions);
-    flag("WALLS_KILL", o.walls_cause_death);
-    flag("RAW_STATE", !o.normalized_world_state);
-    flag("ENEMY_SHOOTS", o.enemy_shoots);
-    flag("ATTACK_RANDOM", o.attack_mode == AttackMode::Random);
-    flag("SMACV2_POSITIONS", c.scenario.smacv2_positions);
-    flag(
-        "DRAW_TYPES",
-        matches!(c.scenario.types, Types::Drawn { .. }),
-    );
-    flag(
-        "EXTRA_ENEMIES_ARE_MARINES",
-        matches!(
-            c.scenario.types,
-            Types::Drawn {
-                extra_marines: true,
-                ..
-            }
-        ),
-    );
-    flag("REPLAY", s.replaying.is_some());
-    flag("AUTO_RESET", s.replaying != Some(false));
-    let mut table = |name: &str, list: &[u8]| {
-        let values: Vec<_> = list.iter().map(|t| format!("{t}u")).collect();
-        let kind = format!("array<u32, {}>", list.len());
-        constant(name, &kind, format!("{kind}({})", values.join(", ")));
-    };
-    table("FIXED_TYPES", &types);
-    table("DRAWN_TYPES", &among);
-    text.push_str(include_str!("../../../shaders/common/rng.wgsl"));
-    let (layout, observe) = if s.layout.tile {
-        (
-            include_str!("../../../shaders/smax/layout_tile.wgsl"),
-            include_str!("../../../shaders/smax/observe_tile.wgsl"),
-        )
-    } else {
-        (
-            include_str!("../../../shaders/smax/layout_thread.wgsl"),
-            include_str!("../../../shaders/smax/observe_thread.wgsl"),
-        )
-    };
-    for part in [
-        layout,
-        include_str!("../../../shaders/smax/rules.wgsl"),
-        observe,
-        include_str!("../../../shaders/smax/step.wgsl"),
-    ] {
-        text.push('\n');
-        text.push_str(part);
+        };
+        let constants = constants(self.spec, self.batch, self.grid)
+            .uint("N", c.units())
+            .uint("NA", c.scenario.allies)
+            .uint("NE", c.scenario.enemies)
+            .uint("TYPES", o.unit_types.len())
+            .uint("WORLD_STEPS", o.world_steps_per_env_step as usize)
+            .uint("MEMORY_FIRST", self.layout.memory_first)
+            .uint("MEMORY_UNITS", self.layout.memory_units)
+            .uint("ENEMY_DRIVER", enemy_driver)
+            .uint("DRAWN", drawn.len())
+            .float("MAP_W", o.map_width.into())
+            .float("MAP_H", o.map_height.into())
+            .float("DT", o.time_per_step.into())
+            .float("WIN_BONUS", o.won_battle_bonus.into())
+            .flag("SELF_PLAY_REWARD", o.use_self_play_reward)
+            .flag("SEE_ENEMY_ACTIONS", o.see_enemy_actions)
+            .flag("WALLS_KILL", o.walls_cause_death)
+            .flag("RAW_STATE", !o.normalized_world_state)
+            .flag("ENEMY_SHOOTS", o.enemy_shoots)
+            .flag("ATTACK_RANDOM", o.attack_mode == AttackMode::Random)
+            .flag("SMACV2_POSITIONS", c.scenario.smacv2_positions)
+            .flag(
+                "DRAW_TYPES",
+                matches!(c.scenario.types, Types::Drawn { .. }),
+            )
+            .flag("EXTRA_ENEMIES_ARE_MARINES", marines)
+            .flag("REPLAY", self.replaying)
+            .uints("FIXED_TYPES", &fixed)
+            .uints("DRAWN_TYPES", &drawn);
+        let (layout, observe) = if self.layout.tile {
+            (
+                include_str!("../../../shaders/smax/layout_tile.wgsl"),
+                include_str!("../../../shaders/smax/observe_tile.wgsl"),
+            )
+        } else {
+            (
+                include_str!("../../../shaders/smax/layout_thread.wgsl"),
+                include_str!("../../../shaders/smax/observe_thread.wgsl"),
+            )
+        };
+        constants.source(&[
+            include_str!("../../../shaders/common/rng.wgsl"),
+            include_str!("../../../shaders/common/env.wgsl"),
+            layout,
+            include_str!("../../../shaders/smax/rules.wgsl"),
+            observe,
+            include_str!("../../../shaders/smax/step.wgsl"),
+        ])
     }
-    text
 }

@@ -57,7 +57,7 @@ pub(crate) fn compare(
     if resets {
         let env = Smax::new(gpu, both, &batch(RESET_ENVS))?;
         compare_resets(gpu, r, &env, c)?;
-        return Ok((name, RESET_ROUNDS * RESET_ENVS, env.layout_name()));
+        return Ok((name, RESET_ROUNDS * RESET_ENVS, env.layout()));
     }
     let steps = r.rows("actions")?;
     let states = States::read(r, &config, steps, heuristic)?;
@@ -65,10 +65,14 @@ pub(crate) fn compare(
     compare_observations(gpu, r, &observer, &states, c)?;
     let played = if heuristic { config } else { both };
     for auto_reset in [false, true] {
-        let env = Smax::replaying(gpu, played.clone(), &batch(steps), auto_reset)?;
+        let played_batch = Batch {
+            keep_ended: !auto_reset,
+            ..batch(steps)
+        };
+        let env = Smax::replaying(gpu, played.clone(), &played_batch)?;
         compare_steps(gpu, r, &env, &states, auto_reset, c)?;
     }
-    Ok((name, steps, observer.layout_name()))
+    Ok((name, steps, observer.layout()))
 }
 
 /// The recorded states, as they go into a batch.

@@ -62,7 +62,7 @@ impl Smax {
     /// # Errors
     /// [`GpuError::Lost`].
     pub fn get_state(&self, gpu: &Gpu) -> Result<SmaxState, GpuError> {
-        let words: Vec<u32> = gpu.read(&self.state)?;
+        let words: Vec<u32> = gpu.read(&self.kernels.state)?;
         let (l, n) = (self.layout, self.layout.units);
         let mut s = SmaxState::zeroed(l.envs, n);
         let real = |at: usize| f32::from_bits(words[at]);
@@ -116,7 +116,7 @@ impl Smax {
             words[l.env(1, g)] = s.episode[g];
             words[l.env(2, g)] = s.running_return[g].to_bits();
         }
-        gpu.write(&self.state, &words);
+        gpu.write(&self.kernels.state, &words);
         Ok(())
     }
 

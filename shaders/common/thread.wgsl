@@ -1,0 +1,103 @@
+// Entry points of an environment that one invocation steps alone. One dispatch is one environment step of every
+// environment, its reset and its observation included. Constants as in env.wgsl, and WORKGROUP, GROUPS_X, AUTO_RESET.
+//
+// The environment's file defines
+//   load(), store()        its state from and to `state`, at word(0), word(1), ...
+//   advance() -> Outcome   acts; writes the rewards with pay() and who is done with mark_done()
+//   restart()              a fresh episode, e_step being 0 and e_episode its number
+//   observe(to_final)      all that agents and critic see, with show(), show_state() and, where not to_final, allow()
+
+var<private> e_step: u32;     // steps of this episode
+var<private> e_episode: u32;  // episodes before this one
+var<private> e_return: f32;   // the team's return of this episode
+
+const ENV_WORDS: u32 = 3u;
+
+/// Where word `i` of the environment's own state lies: environments run fastest, so that neighbours read neighbours.
+fn word(i: u32) -> u32 { return (ENV_WORDS + i) * G + g; }
+
+/// A draw for `purpose` (below 16) and index `i` (below 4,096) in this step of this episode. Two words of random bits.
+fn draw(purpose: u32, i: u32) -> vec2<u32> {
+    return threefry2x32(env_keys[g], vec2(e_episode, (e_step << 16u) | (purpose << 12u) | i));
+}
+
+/// Uniform among 0 .. n - 1.
+fn below(bits: u32, n: u32) -> u32 { return min(u32(uniform01(bits) * f32(n)), n - 1u); }
+
+/// What agent `i` was told to do, as a whole number.
+fn told(i: u32) -> u32 { return actions[(slots.t * G + g) * A + i]; }
+
+/// Number `k` of `count` that agent `i` was told.
+fn told_number(i: u32, k: u32, count: u32) -> f32 {
+    return bitcast<f32>(actions[((slots.t * G + g) * A + i) * count + k]);
+}
+
+fn pay(i: u32, x: f32) { reward[(slots.t * G + g) * A + i] = x; }
+fn mark_done(i: u32, done: bool) { agent_done[(slots.t * G + g) * A + i] = select(0.0, 1.0, done); }
+
+fn show(i: u32, feature: u32, x: f32, to_final: bool) {
+    put_obs((select(slots.next * G, 0u, to_final) + g) * A * D + i * D + feature, x, to_final);
+}
+
+fn show_state(feature: u32, x: f32, to_final: bool) {
+    put_state((select(slots.next * G, 0u, to_final) + g) * S + feature, x, to_final);
+}
+
+fn allow(i: u32, action: u32, allowed: bool) {
+    avail[((slots.next * G + g) * A + i) * ACTIONS + action] = select(0.0, 1.0, allowed);
+}
+
+fn enter(group: vec3<u32>, lane: u32) -> bool {
+    g = (group.x + group.y * GROUPS_X) * WORKGROUP + lane;
+    if (g >= G) { return false; }
+    e_step = state[g];
+    e_episode = state[G + g];
+    e_return = bitcast<f32>(state[2u * G + g]);
+    load();
+    return true;
+}
+
+fn leave() {
+    state[g] = e_step;
+    state[G + g] = e_episode;
+    state[2u * G + g] = bitcast<u32>(e_return);
+    store();
+}
+
+fn next_episode() {
+    e_step = 0u;
+    e_episode += 1u;
+    e_return = 0.0;
+    restart();
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn env_step(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    if (!enter(group, lane)) { return; }
+    let o = advance();
+    tell(o);
+    e_return = o.total;
+    e_step = o.length;
+    if (AUTO_RESET && (o.over || o.cut)) {
+        observe(true);
+        next_episode();
+    }
+    leave();
+    observe(false);
+}
+
+/// Starts a fresh episode everywhere.
+@compute @workgroup_size(WORKGROUP)
+fn env_reset(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    if (!enter(group, lane)) { return; }
+    next_episode();
+    leave();
+    observe(false);
+}
+
+/// Shows the state as it is, after it was put in from outside.
+@compute @workgroup_size(WORKGROUP)
+fn env_observe(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    if (!enter(group, lane)) { return; }
+    observe(false);
+}
