@@ -3,20 +3,30 @@
 //! These products are our own kernels, not burn's: at the sizes of these networks (64 to 256 units, thousands of rows) burn's
 //! matrix product, chosen without autotuning, fills 64-wide tiles and reaches 1 to 5 GFLOP/s on two cores of a software
 //! device where these reach 10 to 14; a network of two hidden layers costs eight launches here.
+//!
+//! Two layouts. On GPUs an invocation computes a patch of rows and columns. On a software device its weights come from a
+//! uniform block and it computes a whole row: five times as fast there (`dense_forward_row.wgsl` says why), but with too few
+//! invocations to fill a GPU.
 
 use merit_sim::gpu::{Gpu, Region};
 
 use crate::kernel::{Bind, Constants, Kernel, Recorder};
-use crate::net::Dense;
+use crate::net::{Dense, UNIFORM_WORDS};
 
 const ACTIVATION: &str = include_str!("../../shaders/learn/activation.wgsl");
 const FORWARD: &str = include_str!("../../shaders/learn/dense_forward.wgsl");
 const BACKWARD: &str = include_str!("../../shaders/learn/dense_backward.wgsl");
 const GRAD: &str = include_str!("../../shaders/learn/dense_grad.wgsl");
+const FORWARD_ROW: &str = include_str!("../../shaders/learn/dense_forward_row.wgsl");
+const BACKWARD_ROW: &str = include_str!("../../shaders/learn/dense_backward_row.wgsl");
+const GRAD_ROW: &str = include_str!("../../shaders/learn/dense_grad_row.wgsl");
 
-/// Rows of one partial sum of the weight gradients: many enough that the partial sums are small beside the activations, few
-/// enough that a thousand-row minibatch still fills a device.
+/// Rows of one partial sum of the weight gradients, at most: many enough that the partial sums are small beside the
+/// activations, few enough that a thousand-row minibatch still fills a device.
 const CHUNK: usize = 256;
+
+/// Rows of a workgroup in the layout of an invocation a row.
+const ROW_GROUP: usize = 64;
 
 /// Rows and columns of the patch that one invocation computes.
 const PATCH: usize = 8;
@@ -46,12 +56,123 @@ pub struct Shape {
     pub rows: usize,
     /// Words of a member's parameters.
     pub stride: usize,
+    /// Rows of one partial sum of the weight gradients.
+    pub chunk: usize,
+    /// An invocation a row, where that can be bound.
+    pub by_rows: bool,
 }
 
 impl Shape {
+    /// `hidden`: the width of the layers whose gradients matter most.
+    pub fn new(gpu: &Gpu, members: usize, rows: usize, stride: usize, hidden: usize) -> Self {
+        let fitting = |&chunk: &usize| {
+            rows % chunk == 0
+                && (4 * chunk * hidden) as u64 <= gpu.limits.max_uniform_buffer_binding_size
+        };
+        let chunk = match gpu.is_software() {
+            // What a uniform block holds.
+            true => [CHUNK, CHUNK / 2, CHUNK / 4].into_iter().find(fitting),
+            false => None,
+        };
+        Self {
+            members,
+            rows,
+            stride,
+            chunk: chunk.unwrap_or(CHUNK),
+            by_rows: gpu.is_software(),
+        }
+    }
+
     /// Partial sums of the weight gradients.
     pub fn chunks(&self) -> usize {
-        self.rows.div_ceil(CHUNK)
+        self.rows.div_ceil(self.chunk)
+    }
+
+    /// Member `p`'s rows of `width` words.
+    fn member(&self, region: &Region, width: usize, p: usize) -> Region {
+        region.part(p * self.rows * width, self.rows * width)
+    }
+
+    /// Kernel and bias of member `p`.
+    fn weights(&self, layer: &Dense, params: &Region, p: usize) -> Region {
+        let words = (layer.inputs + 1) * layer.outputs;
+        params.part(p * self.stride + layer.kernel, words)
+    }
+}
+
+/// Whether an invocation may take a row: layers of at most 64 KiB, rows in whole workgroups.
+fn by_rows(gpu: &Gpu, shape: &Shape, layer: &Dense) -> bool {
+    let bytes = 4 * (layer.inputs + 1) * layer.outputs;
+    shape.by_rows
+        && shape.rows % ROW_GROUP == 0
+        && shape.stride % UNIFORM_WORDS == 0
+        && layer.kernel % UNIFORM_WORDS == 0
+        && layer.outputs % 4 == 0
+        && layer.bias_from == 0
+        && bytes as u64 <= gpu.limits.max_uniform_buffer_binding_size
+}
+
+/// Whether a member's part may begin wherever rows do: parts are whole multiples of [`UNIFORM_WORDS`] words then.
+fn begins_aligned(regions: &[&Region]) -> bool {
+    let bytes = 4 * UNIFORM_WORDS as u64;
+    regions.iter().all(|r| r.offset % bytes == 0)
+}
+
+/// A product of matrices: the same pipeline on one or several parts of memory.
+struct Product {
+    kernels: Vec<Kernel>,
+    groups: [usize; 3],
+}
+
+impl Product {
+    fn one(kernel: Kernel, groups: [usize; 3]) -> Self {
+        Self {
+            kernels: vec![kernel],
+            groups,
+        }
+    }
+
+    /// A dispatch per part.
+    fn many<const N: usize>(
+        gpu: &Gpu,
+        entry: &str,
+        constants: &Constants,
+        sources: &[&str],
+        parts: impl Iterator<Item = [Part; N]>,
+        groups: [usize; 3],
+    ) -> Self {
+        let mut kernels: Vec<Kernel> = Vec::new();
+        for part in parts {
+            let binds = part.each_ref().map(Part::bind);
+            kernels.push(match kernels.first() {
+                None => Kernel::new(gpu, entry, constants, sources, &binds),
+                Some(first) => first.rebound(gpu, &binds),
+            });
+        }
+        Self { kernels, groups }
+    }
+
+    fn record(&self, to: &mut Recorder) {
+        for kernel in &self.kernels {
+            kernel.record(to, 0, self.groups);
+        }
+    }
+}
+
+/// A piece of a buffer and how a kernel sees it.
+enum Part {
+    Uniform(Region),
+    Read(Region),
+    Write(Region),
+}
+
+impl Part {
+    fn bind(&self) -> Bind<'_> {
+        match self {
+            Self::Uniform(r) => Bind::Uniform(r),
+            Self::Read(r) => Bind::Read(r),
+            Self::Write(r) => Bind::Write(r),
+        }
     }
 }
 
@@ -80,10 +201,7 @@ fn patches(per_row: usize, rows: usize) -> usize {
 }
 
 /// `y = activate(x · kernel + bias)`, `x: [P, rows, in]`, `y: [P, rows, out]`.
-pub struct Forward {
-    kernel: Kernel,
-    groups: [usize; 3],
-}
+pub struct Forward(Product);
 
 impl Forward {
     pub fn new(
@@ -95,28 +213,41 @@ impl Forward {
         x: &Region,
         y: &Region,
     ) -> Self {
-        let (cols, width) = columns(layer.outputs);
-        let c = constants(shape, layer)
-            .uint("ACT", activate as usize)
-            .uint("TN", width)
-            .uint("COLS", cols);
-        let binds = [Bind::Read(params), Bind::Read(x), Bind::Write(y)];
-        Self {
-            kernel: Kernel::new(gpu, "dense_forward", &c, &[ACTIVATION, FORWARD], &binds),
-            groups: [patches(cols, shape.rows), shape.members, 1],
+        let c = constants(shape, layer).uint("ACT", activate as usize);
+        if by_rows(gpu, shape, layer) && begins_aligned(&[params, x, y]) {
+            let parts = (0..shape.members).map(|p| {
+                [
+                    Part::Uniform(shape.weights(layer, params, p)),
+                    Part::Read(shape.member(x, layer.inputs, p)),
+                    Part::Write(shape.member(y, layer.outputs, p)),
+                ]
+            });
+            let files = [ACTIVATION, FORWARD_ROW];
+            let groups = [shape.rows / ROW_GROUP, 1, 1];
+            return Self(Product::many(
+                gpu,
+                "dense_forward_row",
+                &c,
+                &files,
+                parts,
+                groups,
+            ));
         }
+        let (cols, width) = columns(layer.outputs);
+        let c = c.uint("TN", width).uint("COLS", cols);
+        let binds = [Bind::Read(params), Bind::Read(x), Bind::Write(y)];
+        let groups = [patches(cols, shape.rows), shape.members, 1];
+        let kernel = Kernel::new(gpu, "dense_forward", &c, &[ACTIVATION, FORWARD], &binds);
+        Self(Product::one(kernel, groups))
     }
 
     pub fn record(&self, to: &mut Recorder) {
-        self.kernel.record(to, 0, self.groups);
+        self.0.record(to);
     }
 }
 
 /// `dx = (dy · kernelᵀ) ⊙ activate'(x)`, where `x` is what the layer below put out.
-pub struct Backward {
-    kernel: Kernel,
-    groups: [usize; 3],
-}
+pub struct Backward(Product);
 
 impl Backward {
     /// With `add` the derivative is added to what another layer on the same input has written.
@@ -132,34 +263,49 @@ impl Backward {
         dx: &Region,
         add: bool,
     ) -> Self {
-        let (cols, width) = columns(layer.inputs);
         let c = constants(shape, layer)
             .uint("ACT", below as usize)
-            .flag("ADD", add)
-            .uint("TN", width)
-            .uint("COLS", cols);
+            .flag("ADD", add);
+        if by_rows(gpu, shape, layer) && begins_aligned(&[params, dy, x, dx]) {
+            let parts = (0..shape.members).map(|p| {
+                [
+                    Part::Uniform(shape.weights(layer, params, p)),
+                    Part::Read(shape.member(dy, layer.outputs, p)),
+                    Part::Read(shape.member(x, layer.inputs, p)),
+                    Part::Write(shape.member(dx, layer.inputs, p)),
+                ]
+            });
+            let files = [ACTIVATION, BACKWARD_ROW];
+            let groups = [shape.rows / ROW_GROUP, 1, 1];
+            return Self(Product::many(
+                gpu,
+                "dense_backward_row",
+                &c,
+                &files,
+                parts,
+                groups,
+            ));
+        }
+        let (cols, width) = columns(layer.inputs);
+        let c = c.uint("TN", width).uint("COLS", cols);
         let binds = [
             Bind::Read(params),
             Bind::Read(dy),
             Bind::Read(x),
             Bind::Write(dx),
         ];
-        Self {
-            kernel: Kernel::new(gpu, "dense_backward", &c, &[ACTIVATION, BACKWARD], &binds),
-            groups: [patches(cols, shape.rows), shape.members, 1],
-        }
+        let groups = [patches(cols, shape.rows), shape.members, 1];
+        let kernel = Kernel::new(gpu, "dense_backward", &c, &[ACTIVATION, BACKWARD], &binds);
+        Self(Product::one(kernel, groups))
     }
 
     pub fn record(&self, to: &mut Recorder) {
-        self.kernel.record(to, 0, self.groups);
+        self.0.record(to);
     }
 }
 
 /// `xᵀ · dy` and `Σ dy` into the partial sums `[chunks, P, stride]`.
-pub struct Grad {
-    kernel: Kernel,
-    groups: [usize; 3],
-}
+pub struct Grad(Product);
 
 impl Grad {
     pub fn new(
@@ -170,20 +316,46 @@ impl Grad {
         dy: &Region,
         partials: &Region,
     ) -> Self {
-        let (cols, width) = columns(layer.outputs);
-        let c = constants(shape, layer)
-            .uint("TN", width)
-            .uint("COLS", cols)
-            .uint("CHUNK", CHUNK);
-        let binds = [Bind::Read(x), Bind::Read(dy), Bind::Write(partials)];
-        Self {
-            kernel: Kernel::new(gpu, "dense_grad", &c, &[GRAD], &binds),
-            groups: [patches(cols, layer.inputs), shape.chunks(), shape.members],
+        let c = constants(shape, layer).uint("CHUNK", shape.chunk);
+        let block = 4 * shape.chunk * layer.outputs;
+        let uniform = dy.buffer.usage().contains(wgpu::BufferUsages::UNIFORM)
+            && block as u64 <= gpu.limits.max_uniform_buffer_binding_size
+            && shape.rows % shape.chunk == 0;
+        if uniform && by_rows(gpu, shape, layer) && begins_aligned(&[x, dy, partials]) {
+            let parts = (0..shape.members * shape.chunks()).map(|i| {
+                let (p, chunk) = (i / shape.chunks(), i % shape.chunks());
+                let rows = |of: &Region, width: usize| {
+                    let first = p * shape.rows + chunk * shape.chunk;
+                    of.part(first * width, shape.chunk * width)
+                };
+                let sums = (chunk * shape.members + p) * shape.stride;
+                [
+                    Part::Uniform(rows(dy, layer.outputs)),
+                    Part::Read(rows(x, layer.inputs)),
+                    Part::Write(partials.part(sums, shape.stride)),
+                ]
+            });
+            // Its workgroups have 8 invocations: few rows of a kernel must do for all cores.
+            let groups = [(layer.inputs + 1).div_ceil(8), 1, 1];
+            return Self(Product::many(
+                gpu,
+                "dense_grad_row",
+                &c,
+                &[GRAD_ROW],
+                parts,
+                groups,
+            ));
         }
+        let (cols, width) = columns(layer.outputs);
+        let c = c.uint("TN", width).uint("COLS", cols);
+        let binds = [Bind::Read(x), Bind::Read(dy), Bind::Write(partials)];
+        let groups = [patches(cols, layer.inputs), shape.chunks(), shape.members];
+        let kernel = Kernel::new(gpu, "dense_grad", &c, &[GRAD], &binds);
+        Self(Product::one(kernel, groups))
     }
 
     pub fn record(&self, to: &mut Recorder) {
-        self.kernel.record(to, 0, self.groups);
+        self.0.record(to);
     }
 }
 

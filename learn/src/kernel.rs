@@ -4,9 +4,12 @@ use merit_sim::gpu::{Access, Gpu, Region, UNIFORM_STRIDE};
 pub use merit_sim::kernels::Constants;
 
 /// What a kernel binds, in the order of its `@binding` numbers.
+#[derive(Clone, Copy)]
 pub enum Bind<'a> {
     Read(&'a Region),
     Write(&'a Region),
+    /// At most 64 KiB, for what all invocations read at one address.
+    Uniform(&'a Region),
     /// The block of [`Ticks`] that the dispatch names.
     Tick(&'a Ticks),
 }
@@ -121,6 +124,20 @@ impl Recorder {
     }
 }
 
+fn resources<'a>(binds: &[Bind<'a>]) -> Vec<wgpu::BindingResource<'a>> {
+    binds
+        .iter()
+        .map(|b| match *b {
+            Bind::Read(r) | Bind::Write(r) | Bind::Uniform(r) => r.binding(),
+            Bind::Tick(t) => wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                buffer: &t.buffer,
+                offset: 0,
+                size: std::num::NonZero::new(size_of::<Tick>() as u64),
+            }),
+        })
+        .collect()
+}
+
 /// A pipeline with everything bound but the tick.
 pub struct Kernel {
     pipeline: wgpu::ComputePipeline,
@@ -145,25 +162,25 @@ impl Kernel {
             .map(|b| match b {
                 Bind::Read(_) => Access::Read,
                 Bind::Write(_) => Access::ReadWrite,
+                Bind::Uniform(r) => Access::Uniform(r.size),
                 Bind::Tick(_) => Access::DynamicUniform(tick_bytes),
             })
             .collect();
         let layout = gpu.layout(entry, &accesses);
-        let resources: Vec<_> = binds
-            .iter()
-            .map(|b| match b {
-                Bind::Read(r) | Bind::Write(r) => r.binding(),
-                Bind::Tick(t) => wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                    buffer: &t.buffer,
-                    offset: 0,
-                    size: std::num::NonZero::new(tick_bytes),
-                }),
-            })
-            .collect();
         Self {
             pipeline: gpu.pipeline(entry, &module, entry, &layout),
-            bind: gpu.bind(entry, &layout, &resources),
+            bind: gpu.bind(entry, &layout, &resources(binds)),
             ticked: binds.iter().any(|b| matches!(b, Bind::Tick(_))),
+        }
+    }
+
+    /// The same pipeline on other memory of the same sizes.
+    pub fn rebound(&self, gpu: &Gpu, binds: &[Bind<'_>]) -> Self {
+        let layout = self.pipeline.get_bind_group_layout(0);
+        Self {
+            pipeline: self.pipeline.clone(),
+            bind: gpu.bind("rebound", &layout, &resources(binds)),
+            ticked: self.ticked,
         }
     }
 

@@ -8,6 +8,9 @@ use std::ops::Range;
 use crate::init::{lecun_normal, orthogonal};
 use crate::rng::Normal;
 
+/// Words that the offset of a uniform binding is a multiple of: WebGPU's default of 256 bytes, which every adapter accepts.
+pub const UNIFORM_WORDS: usize = 64;
+
 /// A dense layer: kernel `[inputs, outputs]`, then the bias; places in words from the member's first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dense {
@@ -20,7 +23,9 @@ pub struct Dense {
 }
 
 impl Dense {
+    /// The first place from word `first` on that a uniform binding may begin at.
     pub fn new(first: usize, inputs: usize, outputs: usize) -> Self {
+        let first = first.next_multiple_of(UNIFORM_WORDS);
         Self {
             inputs,
             outputs,

@@ -16,7 +16,7 @@ use crate::kernel::{Bind, Constants, Kernel, Recorder, Tick, Ticks};
 use crate::learner::{Array, Checkpoint, MemberReport, Timing};
 use crate::loss::{Coefficients, Input, Loss};
 use crate::minibatch::{Minibatches, Samples};
-use crate::net::Network;
+use crate::net::{Network, UNIFORM_WORDS};
 use crate::policy::{Context, Policy, Remembered, Resets, Value, View};
 use crate::recurrent::{Memory, TrunkStack};
 use crate::rng::{self, Purpose};
@@ -36,7 +36,7 @@ pub struct Networks {
 impl Networks {
     /// Words of a member's parameters.
     pub fn stride(&self) -> usize {
-        self.critic.end()
+        self.critic.end().next_multiple_of(UNIFORM_WORDS)
     }
 
     /// Whether actor and critic remember together.
@@ -166,11 +166,7 @@ impl Ppo {
         let burn = BurnDevice::new(gpu)?;
         let seeds = seeds(config.seed, members);
         let io = env.io().clone();
-        let shape = Shape {
-            members,
-            rows,
-            stride,
-        };
+        let shape = Shape::new(gpu, members, rows, stride, config.hidden);
         let ticks = Ticks::new(gpu, sizes.steps + sizes.epochs * sizes.minibatches);
         let each = |x: f64| vec![x as f32; members];
         let clip = if config.scale_clip_eps {

@@ -5,10 +5,11 @@ use merit_sim::rng::threefry2x32;
 
 use crate::adam::{Adam, AdamConfig, corrections};
 use crate::config::{Activation, Algo, Config, Network as Kind, RnnReset};
-use crate::dense::Shape;
+use crate::dense::{Activate, Backward, Forward, Grad, Shape};
 use crate::kernel::{Bind, Constants, Kernel, Tick, Ticks};
 use crate::learner::Array;
 use crate::loss::Input;
+use crate::net::{Dense, UNIFORM_WORDS};
 use crate::ppo::Ppo;
 use crate::testing::{AGENTS, EPISODE, SHOWN, config, gpu, learner, ppo, run};
 
@@ -700,13 +701,86 @@ mod network {
     }
 }
 
+/// The two layouts of the dense layers, over two members and several chunks, and the formulas in double precision.
+#[test]
+fn dense_layers_are_the_same_in_both_layouts() {
+    let (members, rows, hidden) = (2, 192, 24);
+    let layer = Dense::new(64, 20, hidden);
+    let stride = layer.end().next_multiple_of(UNIFORM_WORDS);
+    let upload = |stream: u32, n: usize| gpu().storage_from("in", &uniform(stream, n, -1.0, 1.0));
+    let params = upload(1, members * stride);
+    // As from a layer below, which ends in ReLU: about half are 0.
+    let x: Vec<f32> = uniform(2, members * rows * 20, -1.0, 1.0);
+    let x: Vec<f32> = x.iter().map(|v| v.max(0.0)).collect();
+    let x = gpu().storage_from("x", &x);
+    let dy = upload(3, members * rows * hidden);
+    let mut results = Vec::new();
+    for by_rows in [false, true] {
+        let mut shape = Shape::new(gpu(), members, rows, stride, hidden);
+        shape.by_rows = by_rows;
+        shape.chunk = 64;
+        let out = |words: usize| gpu().storage("out", 4 * (members * words) as u64);
+        let (y, dx, twice) = (out(rows * hidden), out(rows * 20), out(rows * 20));
+        let partials = out(shape.chunks() * stride);
+        let relu = Activate::Relu;
+        let forward = Forward::new(gpu(), &shape, &layer, relu, &params, &x, &y);
+        let backward = |dx: &Region, add: bool| {
+            Backward::new(gpu(), &shape, &layer, relu, &params, &dy, &x, dx, add)
+        };
+        let (once, set, add) = (
+            backward(&dx, false),
+            backward(&twice, false),
+            backward(&twice, true),
+        );
+        let grad = Grad::new(gpu(), &shape, &layer, &x, &dy, &partials);
+        run(|to| {
+            forward.record(to);
+            once.record(to);
+            set.record(to);
+            add.record(to);
+            grad.record(to);
+        });
+        let words = members * stride;
+        let partials = read(&partials);
+        let sums: Vec<f64> = (0..words)
+            .map(|i| (0..shape.chunks()).map(|c| partials[c * words + i]).sum())
+            .collect();
+        results.push([read(&y), read(&dx), read(&twice), sums]);
+    }
+    let (w, x, dy) = (read(&params), read(&x), read(&dy));
+    let weight = |p: usize, k: usize, j: usize| w[p * stride + layer.kernel + k * hidden + j];
+    let (mut y, mut dx, mut sums) = (vec![], vec![], vec![0.0; members * stride]);
+    for p in 0..members {
+        for r in p * rows..(p + 1) * rows {
+            for j in 0..hidden {
+                let sum: f64 = (0..20).map(|k| x[r * 20 + k] * weight(p, k, j)).sum();
+                y.push((sum + w[p * stride + layer.bias + j]).max(0.0));
+                sums[p * stride + layer.bias + j] += dy[r * hidden + j];
+                for k in 0..20 {
+                    let at = p * stride + layer.kernel + k * hidden + j;
+                    sums[at] += x[r * 20 + k] * dy[r * hidden + j];
+                }
+            }
+            for k in 0..20 {
+                let sum: f64 = (0..hidden)
+                    .map(|j| dy[r * hidden + j] * weight(p, k, j))
+                    .sum();
+                dx.push(if x[r * 20 + k] > 0.0 { sum } else { 0.0 });
+            }
+        }
+    }
+    let twice: Vec<f64> = dx.iter().map(|d| 2.0 * d).collect();
+    for [found_y, found_dx, found_twice, found_sums] in &results {
+        close(found_y, &y, 1e-5, "y");
+        close(found_dx, &dx, 1e-5, "dx");
+        close(found_twice, &twice, 1e-5, "dx, added to");
+        close(found_sums, &sums, 1e-5, "gradients");
+    }
+}
+
 #[test]
 fn adam_and_clipping_equal_the_formulas() {
-    let shape = Shape {
-        members: 2,
-        rows: 600,
-        stride: 150,
-    };
+    let shape = Shape::new(gpu(), 2, 600, 150, 16);
     let ends = [90, 150];
     let (epsilon, max_grad_norm, rates) = (1e-5, 0.5, [2e-3_f32, 1e-3]);
     let mut ticks = Ticks::new(gpu(), 4);

@@ -457,7 +457,9 @@ impl Gpu {
     }
 }
 
+// Uniform too: what all invocations read at one address is best bound so (`shaders/learn/dense_forward_row.wgsl`).
 const STORAGE_USAGE: wgpu::BufferUsages = wgpu::BufferUsages::STORAGE
+    .union(wgpu::BufferUsages::UNIFORM)
     .union(wgpu::BufferUsages::COPY_SRC)
     .union(wgpu::BufferUsages::COPY_DST);
 
@@ -478,6 +480,15 @@ impl Region {
             buffer,
             offset: 0,
             size,
+        }
+    }
+
+    /// `words` words of it from `first` on.
+    pub fn part(&self, first: usize, words: usize) -> Self {
+        Self {
+            buffer: self.buffer.clone(),
+            offset: self.offset + 4 * first as u64,
+            size: 4 * words as u64,
         }
     }
 
