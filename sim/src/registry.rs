@@ -106,12 +106,14 @@ pub(crate) struct Family {
     names: fn() -> Vec<String>,
     /// Gets the whole name; an unknown one is [`unknown`].
     spec: fn(&str, &EnvOptions) -> Result<EnvSpec, EnvError>,
-    make: fn(&Gpu, &str, &EnvOptions, &Batch) -> Result<Box<dyn VecEnv>, EnvError>,
+    make: Make,
     /// What recordings call their `environment`.
     pub recordings: &'static [&'static str],
     /// Compares one recording; returns the environment's name, the steps compared and the layout used.
     pub compare: Compare,
 }
+
+type Make = fn(&Gpu, &str, &EnvOptions, &Batch) -> Result<Box<dyn VecEnv>, EnvError>;
 
 type Compare = fn(
     &Gpu,
