@@ -12,6 +12,7 @@ pub mod frame;
 pub mod golden;
 pub mod gpu;
 pub mod kernels;
+pub mod matrix;
 pub mod parity;
 pub mod registry;
 pub mod rng;

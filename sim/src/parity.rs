@@ -160,12 +160,7 @@ pub fn check_file_with(
         .iter()
         .find(|f| f.recordings.contains(&environment));
     let Some(family) = family else {
-        let known = FAMILIES.iter().flat_map(|f| f.recordings);
-        return Err(ParityError::Unknown {
-            file,
-            environment: environment.to_owned(),
-            known: known.copied().collect::<Vec<_>>().join(", "),
-        });
+        return Err(unknown(file, environment));
     };
     let mut comparison = Comparison { arrays: Vec::new() };
     let (env, steps, layout) = (family.compare)(gpu, &recording, layout, checked, &mut comparison)?;
@@ -179,6 +174,27 @@ pub fn check_file_with(
         pass: arrays.iter().all(|a| a.pass),
         arrays,
     })
+}
+
+fn unknown(file: String, environment: &str) -> ParityError {
+    let known = FAMILIES.iter().flat_map(|f| f.recordings);
+    ParityError::Unknown {
+        file,
+        environment: environment.to_owned(),
+        known: known.copied().collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// What a family compares that has no recordings, its reference being a table or a formula that its own tests compute.
+pub(crate) fn unrecorded(
+    _: &Gpu,
+    recording: &Recording,
+    _: Layout,
+    _: bool,
+    _: &mut Comparison,
+) -> Result<(String, usize, &'static str), ParityError> {
+    let file = recording.path.display().to_string();
+    Err(unknown(file, recording.text("environment")?))
 }
 
 /// Two-sample Kolmogorov–Smirnov distance, and the value that equal distributions exceed with probability `alpha`.

@@ -3,8 +3,8 @@
 use crate::env::{EnvSpec, VecEnv};
 use crate::golden::Recording;
 use crate::gpu::{Gpu, GpuError};
-use crate::parity::{Comparison, ParityError};
-use crate::smax;
+use crate::parity::{self, Comparison, ParityError};
+use crate::{matrix, smax};
 
 /// Options of an environment, by name.
 pub type EnvOptions = serde_json::Map<String, serde_json::Value>;
@@ -107,7 +107,7 @@ pub(crate) struct Family {
     /// Gets the whole name; an unknown one is [`unknown`].
     spec: fn(&str, &EnvOptions) -> Result<EnvSpec, EnvError>,
     make: Make,
-    /// What recordings call their `environment`.
+    /// What recordings call their `environment`; none where the reference is a table or a formula.
     pub recordings: &'static [&'static str],
     /// Compares one recording; returns the environment's name, the steps compared and the layout used.
     pub compare: Compare,
@@ -123,17 +123,30 @@ type Compare = fn(
     &mut Comparison,
 ) -> Result<(String, usize, &'static str), ParityError>;
 
-pub(crate) const FAMILIES: &[Family] = &[Family {
-    name: "smax",
-    names: smax::names,
-    spec: |name, options| Ok(smax::configure(name, options)?.spec()),
-    make: |gpu, name, options, batch| {
-        let config = smax::configure(name, options)?;
-        Ok(Box::new(smax::Smax::new(gpu, config, batch)?))
+pub(crate) const FAMILIES: &[Family] = &[
+    Family {
+        name: "smax",
+        names: smax::names,
+        spec: |name, options| Ok(smax::configure(name, options)?.spec()),
+        make: |gpu, name, options, batch| {
+            let config = smax::configure(name, options)?;
+            Ok(Box::new(smax::Smax::new(gpu, config, batch)?))
+        },
+        recordings: &["SMAX", "HeuristicEnemySMAX"],
+        compare: smax::parity::compare,
     },
-    recordings: &["SMAX", "HeuristicEnemySMAX"],
-    compare: smax::parity::compare,
-}];
+    Family {
+        name: "matrix",
+        names: matrix::names,
+        spec: |name, options| Ok(matrix::configure(name, options)?.spec()),
+        make: |gpu, name, options, batch| {
+            let config = matrix::configure(name, options)?;
+            Ok(Box::new(matrix::Matrix::new(gpu, config, batch)?))
+        },
+        recordings: &[],
+        compare: parity::unrecorded,
+    },
+];
 
 /// Every environment's name.
 pub fn names() -> Vec<String> {
