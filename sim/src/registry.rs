@@ -4,7 +4,7 @@ use crate::env::{EnvSpec, VecEnv};
 use crate::golden::Recording;
 use crate::gpu::{Gpu, GpuError};
 use crate::parity::{self, Comparison, ParityError};
-use crate::{matrix, smax};
+use crate::{junction, matrix, smax};
 
 /// Options of an environment, by name.
 pub type EnvOptions = serde_json::Map<String, serde_json::Value>;
@@ -142,6 +142,17 @@ pub(crate) const FAMILIES: &[Family] = &[
         make: |gpu, name, options, batch| {
             let config = matrix::configure(name, options)?;
             Ok(Box::new(matrix::Matrix::new(gpu, config, batch)?))
+        },
+        recordings: &[],
+        compare: parity::unrecorded,
+    },
+    Family {
+        name: "junction",
+        names: junction::names,
+        spec: |name, options| Ok(junction::configure(name, options)?.spec()),
+        make: |gpu, name, options, batch| {
+            junction::configure(name, options)?;
+            Ok(Box::new(junction::Junction::new(gpu, batch)?))
         },
         recordings: &[],
         compare: parity::unrecorded,
