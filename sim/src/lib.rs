@@ -13,6 +13,7 @@ pub mod golden;
 pub mod gpu;
 pub mod junction;
 pub mod kernels;
+pub mod keydoor;
 pub mod matrix;
 pub mod parity;
 pub mod registry;

@@ -4,7 +4,7 @@ use crate::env::{EnvSpec, VecEnv};
 use crate::golden::Recording;
 use crate::gpu::{Gpu, GpuError};
 use crate::parity::{self, Comparison, ParityError};
-use crate::{junction, matrix, smax};
+use crate::{junction, keydoor, matrix, smax};
 
 /// Options of an environment, by name.
 pub type EnvOptions = serde_json::Map<String, serde_json::Value>;
@@ -153,6 +153,17 @@ pub(crate) const FAMILIES: &[Family] = &[
         make: |gpu, name, options, batch| {
             junction::configure(name, options)?;
             Ok(Box::new(junction::Junction::new(gpu, batch)?))
+        },
+        recordings: &[],
+        compare: parity::unrecorded,
+    },
+    Family {
+        name: "keydoor",
+        names: keydoor::names,
+        spec: |name, options| Ok(keydoor::configure(name, options)?.spec()),
+        make: |gpu, name, options, batch| {
+            let options = keydoor::configure(name, options)?;
+            Ok(Box::new(keydoor::Keydoor::new(gpu, options, batch)?))
         },
         recordings: &[],
         compare: parity::unrecorded,
