@@ -63,6 +63,11 @@ pub struct EnvSpec {
 ///
 /// Where an episode ended in step `t`, slot `t + 1` already shows the next episode; what the old one ended with is in
 /// `final_obs` and `final_state` until that environment's next episode ends.
+///
+/// Where a critic sees just what the agents see, `state` may be the memory of `obs`. An environment may leave words of
+/// `obs`, `state`, `avail`, `final_obs` and `final_state` as they are that it knows to be right since it last wrote that
+/// slot. So a driver writes to no slot that a step will write; it may write to slot 0 of several (a rollout begins with
+/// what the last one ended with), and to any after [`VecEnv::restore`].
 #[derive(Clone, Debug)]
 pub struct EnvIo {
     /// `T`.
@@ -215,6 +220,12 @@ pub trait VecEnv {
     /// Writes slot 0 of observations, states and masks from the state as it is.
     fn record_observe(&self, pass: &mut wgpu::ComputePass<'_>) {
         self.kernels().record_observe(pass);
+    }
+
+    /// Sets the weight of the shaped part of the reward for the steps of later submissions: annealing is the caller's
+    /// matter, and no part of a snapshot. Says whether the environment has such a part.
+    fn set_reward_shaping(&self, _gpu: &Gpu, _weight: f32) -> bool {
+        false
     }
 
     /// Dispatches that one step records.

@@ -188,6 +188,20 @@ impl Kernels {
     /// # Errors
     /// [`GpuError::TooLarge`] for a batch that the adapter cannot bind.
     pub fn new(gpu: &Gpu, batch: &Batch, program: Program<'_>) -> Result<Self, EnvError> {
+        let io = EnvIo::allocate(gpu, program.spec, batch.envs(), batch.steps, batch.slots)?;
+        Self::with_io(gpu, batch, program, io)
+    }
+
+    /// As [`Kernels::new`], for an environment that allocates what it shares with its driver itself.
+    ///
+    /// # Errors
+    /// As [`Kernels::new`].
+    pub fn with_io(
+        gpu: &Gpu,
+        batch: &Batch,
+        program: Program<'_>,
+        io: EnvIo,
+    ) -> Result<Self, EnvError> {
         let envs = batch.envs();
         let Program {
             spec,
@@ -198,7 +212,6 @@ impl Kernels {
         } = program;
         let words = (state.len() / envs) as u64;
         gpu.check_fits("environment states", 4 * words, envs as u64, "environments")?;
-        let io = EnvIo::allocate(gpu, spec, envs, batch.steps, batch.slots)?;
         let state = gpu.storage_from("state", &state);
         let sums = gpu.storage("sums", (EpisodeStats::WORDS * envs * 4) as u64);
         let members = batch.seeds.len();
