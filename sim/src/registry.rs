@@ -4,7 +4,7 @@ use crate::env::{EnvSpec, VecEnv};
 use crate::golden::Recording;
 use crate::gpu::{Gpu, GpuError};
 use crate::parity::{self, Comparison, ParityError};
-use crate::{junction, keydoor, matrix, smax};
+use crate::{junction, keydoor, matrix, overcooked, smax};
 
 /// Options of an environment, by name.
 pub type EnvOptions = serde_json::Map<String, serde_json::Value>;
@@ -124,6 +124,17 @@ type Compare = fn(
 ) -> Result<(String, usize, &'static str), ParityError>;
 
 pub(crate) const FAMILIES: &[Family] = &[
+    Family {
+        name: "overcooked",
+        names: overcooked::names,
+        spec: |name, options| Ok(overcooked::configure(name, options)?.spec()),
+        make: |gpu, name, options, batch| {
+            let config = overcooked::configure(name, options)?;
+            Ok(Box::new(overcooked::Overcooked::new(gpu, config, batch)?))
+        },
+        recordings: &["Overcooked"],
+        compare: overcooked::parity::compare,
+    },
     Family {
         name: "smax",
         names: smax::names,
