@@ -12,7 +12,7 @@ use crate::registry::EnvError;
 pub enum PlateReward {
     /// While no plate lies on a counter and fewer are carried than pots hold something: JaxMARL 0.2.0.
     Useful,
-    /// Never: versions before, whose test for plates on counters took walls for plates.
+    /// Never: JaxMARL's source at commit c793d09, whose test for plates on counters takes walls for plates.
     Never,
 }
 
