@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use merit_sim::gpu::Gpu;
 use merit_sim::registry::EnvOptions;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -113,6 +114,11 @@ pub struct Config {
     pub eval_every: u64,
     /// Episodes of each evaluation, per member.
     pub eval_episodes: usize,
+
+    /// Whether dense layers give an invocation a row, where they can: on software devices if `None`. Results differ in their
+    /// rounding only, so it is no key of a file.
+    #[serde(skip)]
+    pub by_rows: Option<bool>,
 }
 
 impl Default for Config {
@@ -150,6 +156,7 @@ impl Default for Config {
             checkpoint_every: 200_000,
             eval_every: 0,
             eval_episodes: 512,
+            by_rows: None,
         }
     }
 }
@@ -349,6 +356,11 @@ fn choices(key: &str) -> Option<&'static [&'static str]> {
 }
 
 impl Config {
+    /// Whether dense layers give an invocation a row.
+    pub(crate) fn by_rows(&self, gpu: &Gpu) -> bool {
+        self.by_rows.unwrap_or(gpu.is_software())
+    }
+
     /// Built-in defaults, shipped files and `layers`, each over the one before.
     ///
     /// # Errors

@@ -64,12 +64,19 @@ pub struct Shape {
 
 impl Shape {
     /// `hidden`: the width of the layers whose gradients matter most.
-    pub fn new(gpu: &Gpu, members: usize, rows: usize, stride: usize, hidden: usize) -> Self {
+    pub fn new(
+        gpu: &Gpu,
+        members: usize,
+        rows: usize,
+        stride: usize,
+        hidden: usize,
+        by_rows: bool,
+    ) -> Self {
         let fitting = |&chunk: &usize| {
             rows % chunk == 0
                 && (4 * chunk * hidden) as u64 <= gpu.limits.max_uniform_buffer_binding_size
         };
-        let chunk = match gpu.is_software() {
+        let chunk = match by_rows {
             // What a uniform block holds.
             true => [CHUNK, CHUNK / 2, CHUNK / 4].into_iter().find(fitting),
             false => None,
@@ -79,7 +86,7 @@ impl Shape {
             rows,
             stride,
             chunk: chunk.unwrap_or(CHUNK),
-            by_rows: gpu.is_software(),
+            by_rows,
         }
     }
 

@@ -13,6 +13,7 @@ const TICK: &str = include_str!("../../shaders/learn/tick.wgsl");
 const ACTIVATION: &str = include_str!("../../shaders/learn/activation.wgsl");
 const RNG: &str = include_str!("../../shaders/common/rng.wgsl");
 const MLP: &str = include_str!("../../shaders/learn/mlp.wgsl");
+const MLP_ROW: &str = include_str!("../../shaders/learn/mlp_row.wgsl");
 const SAMPLE: &str = include_str!("../../shaders/learn/sample.wgsl");
 const POLICY: &str = include_str!("../../shaders/learn/policy.wgsl");
 const VALUE: &str = include_str!("../../shaders/learn/value.wgsl");
@@ -37,6 +38,8 @@ pub struct Context<'a> {
     pub sizes: &'a Sizes,
     pub activate: Activate,
     pub rnn_reset: RnnReset,
+    /// An invocation a row, where it can be.
+    pub by_rows: bool,
     /// `[P, stride]`
     pub params: &'a Region,
     pub stride: usize,
@@ -53,7 +56,11 @@ pub struct Remembered<'a> {
 }
 
 /// Rows of a workgroup's tile: 32 or 64 invocations, or fewer where the tile would not fit in 16 KiB of workgroup memory.
-fn tile_rows(net: &Network) -> usize {
+fn tile_rows(c: &Context<'_>, net: &Network) -> usize {
+    if by_rows(c, net) {
+        // The width of a software device's vectors: small groups let few rows use all cores.
+        return 8;
+    }
     let step = PATCH_ROWS;
     let mut rows = (1024 / net.hidden() / step * step).max(step);
     while 4 * rows * (2 * net.hidden() + net.outputs()) > 16_384 && rows > step {
@@ -64,7 +71,14 @@ fn tile_rows(net: &Network) -> usize {
 
 /// `share` rows read one input row; with `one_hot` the row's number among them is appended to the input.
 fn constants(c: &Context<'_>, net: &Network, share: usize, one_hot: bool) -> Constants {
-    let (rows, columns) = (tile_rows(net), patch_columns(net));
+    let by_rows = by_rows(c, net);
+    let (rows, columns) = (tile_rows(c, net), patch_columns(net));
+    let group = match by_rows {
+        true => rows,
+        false => net.hidden() / columns * (rows / PATCH_ROWS),
+    };
+    // Where one member's weights are bound, places count from their first word.
+    let first = if by_rows { first_word(net) } else { 0 };
     let mut constants = Constants::default()
         .uint("MEMBERS", c.sizes.members)
         .uint("RPM", c.sizes.member_rows())
@@ -80,7 +94,8 @@ fn constants(c: &Context<'_>, net: &Network, share: usize, one_hot: bool) -> Con
         .uint("ROWS", rows)
         .uint("TM", PATCH_ROWS)
         .uint("TN", columns)
-        .uint("WG", net.hidden() / columns * (rows / PATCH_ROWS));
+        .uint("WG", group)
+        .uint("WEIGHTS", weights_words(net));
     if let Some(trunk) = &net.trunk {
         let parts = [
             ("E", &trunk.embed),
@@ -95,14 +110,92 @@ fn constants(c: &Context<'_>, net: &Network, share: usize, one_hot: bool) -> Con
     }
     for (i, layer) in net.layers.iter().enumerate() {
         constants = constants
-            .uint(&format!("K{}", i + 1), layer.kernel)
-            .uint(&format!("B{}", i + 1), layer.bias);
+            .uint(&format!("K{}", i + 1), layer.kernel - first)
+            .uint(&format!("B{}", i + 1), layer.bias - first);
     }
     constants
 }
 
-fn groups(sizes: &Sizes, net: &Network) -> [usize; 2] {
-    [sizes.member_rows().div_ceil(tile_rows(net)), sizes.members]
+/// Whether an invocation takes a row: on software devices, for feed-forward networks of at most 64 KiB.
+fn by_rows(c: &Context<'_>, net: &Network) -> bool {
+    let bytes = 4 * weights_words(net) as u64;
+    c.by_rows
+        && net.trunk.is_none()
+        && net.hidden() % 4 == 0
+        && bytes <= c.gpu.limits.max_uniform_buffer_binding_size
+}
+
+/// Among a member's words.
+fn first_word(net: &Network) -> usize {
+    net.layers[0].kernel
+}
+
+/// From the first to the last, in whole vectors of 4.
+fn weights_words(net: &Network) -> usize {
+    (net.end() - first_word(net)).next_multiple_of(4)
+}
+
+/// A kernel over tiles of rows for all members: one dispatch, or one per member where its weights are a uniform block.
+struct Tiles {
+    kernels: Vec<Kernel>,
+    /// Tiles, members of a dispatch, slots.
+    groups: [usize; 3],
+}
+
+impl Tiles {
+    /// `binds` are the bindings from 2 on: tick and weights come first. `files` follow tick, activation and network.
+    fn feed_forward(
+        c: &Context<'_>,
+        net: &Network,
+        entry: &str,
+        constants: Constants,
+        files: &[&str],
+        binds: &[Bind<'_>],
+        slots: usize,
+    ) -> Self {
+        let tiles = c.sizes.member_rows().div_ceil(tile_rows(c, net));
+        let members = c.sizes.members;
+        if !by_rows(c, net) {
+            let binds = [&[Bind::Tick(c.ticks), Bind::Read(c.params)], binds].concat();
+            let sources = [&[TICK, ACTIVATION, MLP], files].concat();
+            return Self {
+                kernels: vec![Kernel::new(c.gpu, entry, &constants, &sources, &binds)],
+                groups: [tiles, members, slots],
+            };
+        }
+        let constants = constants.uint("WHO", binds.len() + 2);
+        let sources = [&[TICK, ACTIVATION, MLP_ROW], files].concat();
+        let mut kernels: Vec<Kernel> = Vec::new();
+        for p in 0..members {
+            let weights = c
+                .params
+                .part(p * c.stride + first_word(net), weights_words(net));
+            let who = c
+                .gpu
+                .storage_from("member", &[[p as u32, net.hidden() as u32 / 4, 0, 0]]);
+            let first = [Bind::Tick(c.ticks), Bind::Uniform(&weights)];
+            let binds = [&first, binds, &[Bind::Uniform(&who)]].concat();
+            kernels.push(match kernels.first() {
+                None => Kernel::new(c.gpu, entry, &constants, &sources, &binds),
+                Some(first) => first.rebound(c.gpu, &binds),
+            });
+        }
+        Self {
+            kernels,
+            groups: [tiles, 1, slots],
+        }
+    }
+
+    fn record(&self, to: &mut Recorder, tick: usize) {
+        for kernel in &self.kernels {
+            kernel.record(to, tick, self.groups);
+        }
+    }
+}
+
+fn groups(c: &Context<'_>, net: &Network) -> [usize; 3] {
+    let tiles = c.sizes.member_rows().div_ceil(tile_rows(c, net));
+    [tiles, c.sizes.members, 1]
 }
 
 /// `first`: the binding at which the ends begin.
@@ -115,10 +208,7 @@ fn reset_constants(c: &Context<'_>, constants: Constants, first: usize) -> Const
 }
 
 /// Actions and their log-probabilities from one slot's observations and masks.
-pub struct Policy {
-    kernel: Kernel,
-    groups: [usize; 2],
-}
+pub struct Policy(Tiles);
 
 impl Policy {
     /// `keys: [P]` for the sampling, `log_probs: [T, P, E, A]`; `remembered` for recurrent networks.
@@ -130,37 +220,38 @@ impl Policy {
         log_probs: &Region,
         remembered: Option<Remembered<'_>>,
     ) -> Self {
-        let mut constants = constants(c, net, 1, false);
-        let mut binds = vec![
-            Bind::Tick(c.ticks),
-            Bind::Read(c.params),
+        let constants = constants(c, net, 1, false);
+        let io_binds = [
             Bind::Read(&io.obs),
             Bind::Read(&io.avail),
             Bind::Read(keys),
             Bind::Write(&io.actions),
             Bind::Write(log_probs),
         ];
-        let mut sources = vec![TICK, ACTIVATION, MLP, RNG, SAMPLE, POLICY];
-        if let Some(remembered) = remembered {
-            sources = vec![TICK, ACTIVATION, GRU_NET, RNG, SAMPLE, RESETS, GRU_POLICY];
-            binds.push(Bind::Write(remembered.memory));
-            constants = reset_constants(c, constants, binds.len());
-            binds.extend([
-                Bind::Read(&io.terminated),
-                Bind::Read(&io.truncated),
-                Bind::Read(&io.agent_done),
-                Bind::Read(remembered.carried),
-            ]);
-        }
-        Self {
-            kernel: Kernel::new(c.gpu, "policy", &constants, &sources, &binds),
-            groups: groups(c.sizes, net),
-        }
+        let Some(remembered) = remembered else {
+            let files = [RNG, SAMPLE, POLICY];
+            let tiles = Tiles::feed_forward(c, net, "policy", constants, &files, &io_binds, 1);
+            return Self(tiles);
+        };
+        let sources = [TICK, ACTIVATION, GRU_NET, RNG, SAMPLE, RESETS, GRU_POLICY];
+        let first = [Bind::Tick(c.ticks), Bind::Read(c.params)];
+        let mut binds = [&first[..], &io_binds].concat();
+        binds.push(Bind::Write(remembered.memory));
+        let constants = reset_constants(c, constants, binds.len());
+        binds.extend([
+            Bind::Read(&io.terminated),
+            Bind::Read(&io.truncated),
+            Bind::Read(&io.agent_done),
+            Bind::Read(remembered.carried),
+        ]);
+        Self(Tiles {
+            kernels: vec![Kernel::new(c.gpu, "policy", &constants, &sources, &binds)],
+            groups: groups(c, net),
+        })
     }
 
     pub fn record(&self, to: &mut Recorder, tick: usize) {
-        let [tiles, members] = self.groups;
-        self.kernel.record(to, tick, [tiles, members, 1]);
+        self.0.record(to, tick);
     }
 }
 
@@ -193,10 +284,7 @@ impl View {
 }
 
 /// The critic's values.
-pub struct Value {
-    kernel: Kernel,
-    groups: [usize; 3],
-}
+pub struct Value(Tiles);
 
 impl Value {
     /// Of slots 0 to T of `inputs: [T + 1, P, E, …]`.
@@ -231,23 +319,10 @@ impl Value {
     ) -> Self {
         let (share, one_hot) = view.sharing(c.sizes);
         let constants = constants(c, net, share, one_hot).flag("FINAL", ends);
-        let binds = [
-            Bind::Tick(c.ticks),
-            Bind::Read(c.params),
-            Bind::Read(inputs),
-            Bind::Write(values),
-        ];
-        let [tiles, members] = groups(c.sizes, net);
-        Self {
-            kernel: Kernel::new(
-                c.gpu,
-                "value",
-                &constants,
-                &[TICK, ACTIVATION, MLP, VALUE],
-                &binds,
-            ),
-            groups: [tiles, members, if ends { 1 } else { c.sizes.steps + 1 }],
-        }
+        let binds = [Bind::Read(inputs), Bind::Write(values)];
+        let slots = if ends { 1 } else { c.sizes.steps + 1 };
+        let tiles = Tiles::feed_forward(c, net, "value", constants, &[VALUE], &binds, slots);
+        Self(tiles)
     }
 
     /// The same for a recurrent critic that remembered `start` in front of slot 0; what it remembers in front of slot T goes
@@ -273,21 +348,16 @@ impl Value {
             Bind::Write(memory),
             Bind::Write(values),
         ];
-        let [tiles, members] = groups(c.sizes, net);
-        Self {
-            kernel: Kernel::new(
-                c.gpu,
-                "value",
-                &constants(c, net, share, one_hot),
-                &[TICK, ACTIVATION, GRU_NET, GRU_VALUE],
-                &binds,
-            ),
-            groups: [tiles, members, 1],
-        }
+        let sources = [TICK, ACTIVATION, GRU_NET, GRU_VALUE];
+        let constants = constants(c, net, share, one_hot);
+        Self(Tiles {
+            kernels: vec![Kernel::new(c.gpu, "value", &constants, &sources, &binds)],
+            groups: groups(c, net),
+        })
     }
 
     pub fn record(&self, to: &mut Recorder, tick: usize) {
-        self.kernel.record(to, tick, self.groups);
+        self.0.record(to, tick);
     }
 }
 

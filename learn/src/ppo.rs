@@ -166,7 +166,8 @@ impl Ppo {
         let burn = BurnDevice::new(gpu)?;
         let seeds = seeds(config.seed, members);
         let io = env.io().clone();
-        let shape = Shape::new(gpu, members, rows, stride, config.hidden);
+        let by_rows = config.by_rows(gpu);
+        let shape = Shape::new(gpu, members, rows, stride, config.hidden, by_rows);
         let ticks = Ticks::new(gpu, sizes.steps + sizes.epochs * sizes.minibatches);
         let each = |x: f64| vec![x as f32; members];
         let clip = if config.scale_clip_eps {
@@ -205,6 +206,7 @@ impl Ppo {
                 sizes: &sizes,
                 activate: Activate::from(config.activation),
                 rnn_reset: config.rnn_reset,
+                by_rows: shape.by_rows,
                 params: &adam.params,
                 stride,
                 ticks: &ticks,
@@ -513,6 +515,7 @@ impl Ppo {
                 sizes: &self.sizes,
                 activate: Activate::from(self.config.activation),
                 rnn_reset: self.config.rnn_reset,
+                by_rows: self.config.by_rows(&self.gpu),
                 params: &self.adam.params,
                 stride: self.networks.stride(),
                 ticks: &self.ticks,

@@ -701,6 +701,35 @@ mod network {
     }
 }
 
+/// Policy, values, losses and gradients of an update of two members; the critic of MAPPO shares rows and adds the agent.
+#[test]
+fn an_update_is_the_same_in_both_layouts() {
+    let learned = [false, true].map(|by_rows| {
+        let config = Config {
+            seeds: 2,
+            envs: 16,
+            hidden: 24,
+            by_rows: Some(by_rows),
+            ..config(Algo::Mappo)
+        };
+        let mut ppo = crate::mappo::Mappo(ppo(&config));
+        crate::learner::Learner::update(&mut ppo).expect("an update");
+        let ppo = ppo.0;
+        let io = ppo.env.io().clone();
+        let actions: Vec<u32> = gpu().read(&io.actions).expect("readable");
+        let seen = [&ppo.log_probs, &ppo.values, &ppo.adam.params];
+        (actions, seen.map(read))
+    });
+    let [(actions, patches), (same_actions, rows)] = learned;
+    assert_eq!(actions, same_actions);
+    for (i, what) in ["log-probabilities", "values", "parameters"]
+        .iter()
+        .enumerate()
+    {
+        close(&rows[i], &patches[i], 1e-4, what);
+    }
+}
+
 /// The two layouts of the dense layers, over two members and several chunks, and the formulas in double precision.
 #[test]
 fn dense_layers_are_the_same_in_both_layouts() {
@@ -716,8 +745,7 @@ fn dense_layers_are_the_same_in_both_layouts() {
     let dy = upload(3, members * rows * hidden);
     let mut results = Vec::new();
     for by_rows in [false, true] {
-        let mut shape = Shape::new(gpu(), members, rows, stride, hidden);
-        shape.by_rows = by_rows;
+        let mut shape = Shape::new(gpu(), members, rows, stride, hidden, by_rows);
         shape.chunk = 64;
         let out = |words: usize| gpu().storage("out", 4 * (members * words) as u64);
         let (y, dx, twice) = (out(rows * hidden), out(rows * 20), out(rows * 20));
@@ -780,7 +808,7 @@ fn dense_layers_are_the_same_in_both_layouts() {
 
 #[test]
 fn adam_and_clipping_equal_the_formulas() {
-    let shape = Shape::new(gpu(), 2, 600, 150, 16);
+    let shape = Shape::new(gpu(), 2, 600, 150, 16, false);
     let ends = [90, 150];
     let (epsilon, max_grad_norm, rates) = (1e-5, 0.5, [2e-3_f32, 1e-3]);
     let mut ticks = Ticks::new(gpu(), 4);

@@ -16,6 +16,8 @@ var<workgroup> remembered: array<f32, ROWS * HIDDEN>;
 var<workgroup> work: array<f32, ROWS * HIDDEN>;
 var<workgroup> outputs: array<f32, ROWS * OUT>;
 
+fn output(r: u32, o: u32) -> f32 { return outputs[r * OUT + o]; }
+
 fn sigmoid(x: f32) -> f32 { return 1.0 / (1.0 + exp(-x)); }
 
 // One step from `remembered` (zeroed where it is to be forgotten) to `remembered`. `first`: row of the inputs at which the

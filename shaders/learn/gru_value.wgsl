@@ -28,7 +28,7 @@ fn value(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_inde
         advance(member, first, row_0, lane);
         head(member, lane);
         for (var r = lane; r < ROWS; r += WG) {
-            if (row_0 + r < RPM) { values[first + row_0 + r] = outputs[r]; }
+            if (row_0 + r < RPM) { values[first + row_0 + r] = output(r, 0u); }
         }
     }
 }

@@ -15,6 +15,10 @@ var<workgroup> hidden_1: array<f32, ROWS * HIDDEN>;
 var<workgroup> hidden_2: array<f32, ROWS * HIDDEN>;
 var<workgroup> outputs: array<f32, ROWS * OUT>;
 
+fn output(r: u32, o: u32) -> f32 { return outputs[r * OUT + o]; }
+/// Groups in y are members.
+fn member_of(group: u32) -> u32 { return group; }
+
 // `first`: row of the inputs at which the member's rows begin; `row_0`: the tile's first row within the member.
 fn mlp(member: u32, first: u32, row_0: u32, lane: u32) {
     let base = member * STRIDE;

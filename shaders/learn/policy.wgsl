@@ -8,7 +8,7 @@
 
 @compute @workgroup_size(WG)
 fn policy(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let member = group.y;
+    let member = member_of(group.y);
     let first = (tick.slot * MEMBERS + member) * RPM;
     mlp(member, first, group.x * ROWS, lane);
     for (var r = lane; r < ROWS; r += WG) {

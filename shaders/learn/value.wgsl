@@ -5,13 +5,13 @@
 
 @compute @workgroup_size(WG)
 fn value(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let member = group.y;
+    let member = member_of(group.y);
     let out = tick.step + group.z;
     let slot = select(out, 0u, FINAL);
     mlp(member, (slot * MEMBERS + member) * RPM, group.x * ROWS, lane);
     for (var r = lane; r < ROWS; r += WG) {
         let row = group.x * ROWS + r;
         if (row >= RPM) { return; }
-        values[(out * MEMBERS + member) * RPM + row] = outputs[r];
+        values[(out * MEMBERS + member) * RPM + row] = output(r, 0u);
     }
 }
