@@ -73,7 +73,7 @@ impl Shape {
         by_rows: bool,
     ) -> Self {
         let fitting = |&chunk: &usize| {
-            rows % chunk == 0
+            rows.is_multiple_of(chunk)
                 && (4 * chunk * hidden) as u64 <= gpu.limits.max_uniform_buffer_binding_size
         };
         let chunk = match by_rows {
@@ -111,10 +111,10 @@ impl Shape {
 fn by_rows(gpu: &Gpu, shape: &Shape, layer: &Dense) -> bool {
     let bytes = 4 * (layer.inputs + 1) * layer.outputs;
     shape.by_rows
-        && shape.rows % ROW_GROUP == 0
-        && shape.stride % UNIFORM_WORDS == 0
-        && layer.kernel % UNIFORM_WORDS == 0
-        && layer.outputs % 4 == 0
+        && shape.rows.is_multiple_of(ROW_GROUP)
+        && shape.stride.is_multiple_of(UNIFORM_WORDS)
+        && layer.kernel.is_multiple_of(UNIFORM_WORDS)
+        && layer.outputs.is_multiple_of(4)
         && layer.bias_from == 0
         && bytes as u64 <= gpu.limits.max_uniform_buffer_binding_size
 }
@@ -122,7 +122,7 @@ fn by_rows(gpu: &Gpu, shape: &Shape, layer: &Dense) -> bool {
 /// Whether a member's part may begin wherever rows do: parts are whole multiples of [`UNIFORM_WORDS`] words then.
 fn begins_aligned(regions: &[&Region]) -> bool {
     let bytes = 4 * UNIFORM_WORDS as u64;
-    regions.iter().all(|r| r.offset % bytes == 0)
+    regions.iter().all(|r| r.offset.is_multiple_of(bytes))
 }
 
 /// A product of matrices: the same pipeline on one or several parts of memory.
@@ -327,7 +327,7 @@ impl Grad {
         let block = 4 * shape.chunk * layer.outputs;
         let uniform = dy.buffer.usage().contains(wgpu::BufferUsages::UNIFORM)
             && block as u64 <= gpu.limits.max_uniform_buffer_binding_size
-            && shape.rows % shape.chunk == 0;
+            && shape.rows.is_multiple_of(shape.chunk);
         if uniform && by_rows(gpu, shape, layer) && begins_aligned(&[x, dy, partials]) {
             let parts = (0..shape.members * shape.chunks()).map(|i| {
                 let (p, chunk) = (i / shape.chunks(), i % shape.chunks());

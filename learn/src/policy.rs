@@ -121,7 +121,7 @@ fn by_rows(c: &Context<'_>, net: &Network) -> bool {
     let bytes = 4 * weights_words(net) as u64;
     c.by_rows
         && net.trunk.is_none()
-        && net.hidden() % 4 == 0
+        && net.hidden().is_multiple_of(4)
         && bytes <= c.gpu.limits.max_uniform_buffer_binding_size
 }
 
