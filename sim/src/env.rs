@@ -97,10 +97,48 @@ pub struct EnvIo {
 }
 
 impl EnvIo {
+    /// Words of each region per environment.
+    fn words(spec: &EnvSpec, steps: usize, slots: usize) -> [(&'static str, usize); 10] {
+        let (a, mask) = (spec.agents, spec.actions.mask());
+        [
+            ("actions", steps * a * spec.actions.words()),
+            ("observations", slots * a * spec.obs),
+            ("states", slots * spec.state),
+            ("action masks", slots * a * mask),
+            ("rewards", steps * a),
+            ("terminated", steps),
+            ("truncated", steps),
+            ("agent_done", steps * a),
+            ("final observations", a * spec.obs),
+            ("final states", spec.state),
+        ]
+    }
+
+    /// Checks that all regions fit for `envs` environments (`G`). `besides` says what else is held of each, in words.
+    ///
+    /// # Errors
+    /// [`GpuError::TooLarge`] if a region exceeds what the adapter binds. It names the largest of all, `besides`
+    /// included, so that the number of environments that it allows fits everywhere.
+    pub fn check_fits(
+        gpu: &Gpu,
+        spec: &EnvSpec,
+        envs: usize,
+        steps: usize,
+        slots: usize,
+        besides: &[(&'static str, usize)],
+    ) -> Result<(), GpuError> {
+        let words = Self::words(spec, steps, slots);
+        let all = words.iter().chain(besides);
+        all.max_by_key(|(_, words)| *words)
+            .map_or(Ok(()), |&(what, most)| {
+                gpu.check_fits(what, 4 * most.max(1) as u64, envs as u64, "environments")
+            })
+    }
+
     /// Allocates the regions for `envs` environments (`G`).
     ///
     /// # Errors
-    /// [`GpuError::TooLarge`] if a region exceeds what the adapter binds.
+    /// As [`EnvIo::check_fits`].
     pub fn allocate(
         gpu: &Gpu,
         spec: &EnvSpec,
@@ -108,25 +146,33 @@ impl EnvIo {
         steps: usize,
         slots: usize,
     ) -> Result<Self, GpuError> {
-        let (a, mask) = (spec.agents, spec.actions.mask());
-        let region = |what: &str, per_env: usize| -> Result<Region, GpuError> {
-            let per_env = 4 * per_env.max(1) as u64;
-            gpu.check_fits(what, per_env, envs as u64, "environments")?;
-            Ok(gpu.storage(what, per_env * envs as u64))
-        };
+        Self::check_fits(gpu, spec, envs, steps, slots, &[])?;
+        let words = Self::words(spec, steps, slots);
+        let [
+            actions,
+            obs,
+            state,
+            avail,
+            reward,
+            terminated,
+            truncated,
+            agent_done,
+            final_obs,
+            final_state,
+        ] = words.map(|(what, words)| gpu.storage(what, (4 * words.max(1) * envs) as u64));
         Ok(Self {
             steps,
             slots,
-            actions: region("actions", steps * a * spec.actions.words())?,
-            obs: region("observations", slots * a * spec.obs)?,
-            state: region("states", slots * spec.state)?,
-            avail: region("action masks", slots * a * mask)?,
-            reward: region("rewards", steps * a)?,
-            terminated: region("terminated", steps)?,
-            truncated: region("truncated", steps)?,
-            agent_done: region("agent_done", steps * a)?,
-            final_obs: region("final observations", a * spec.obs)?,
-            final_state: region("final states", spec.state)?,
+            actions,
+            obs,
+            state,
+            avail,
+            reward,
+            terminated,
+            truncated,
+            agent_done,
+            final_obs,
+            final_state,
         })
     }
 }
@@ -278,5 +324,49 @@ pub trait VecEnv {
     /// [`GpuError::Size`] if it was taken from a batch of another size.
     fn restore(&self, gpu: &Gpu, snapshot: &[u8]) -> Result<(), GpuError> {
         self.kernels().restore(gpu, snapshot)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::AdapterChoice;
+
+    /// What a refusal calls too large, and how many environments it allows.
+    fn refusal(gpu: &Gpu, spec: &EnvSpec, envs: u64, sizes: [usize; 3]) -> (String, u64) {
+        let [steps, slots, own] = sizes;
+        match EnvIo::check_fits(gpu, spec, envs as usize, steps, slots, &[("own", own)]) {
+            Err(GpuError::TooLarge { what, largest, .. }) => (what, largest),
+            Err(e) => panic!("{e}"),
+            Ok(()) => panic!("{envs} environments fit"),
+        }
+    }
+
+    /// Every region is too large; the first one would still allow more environments than the others.
+    #[test]
+    fn a_refusal_names_the_tightest_region() {
+        let gpu = Gpu::open(&AdapterChoice::from_env()).expect("a graphics adapter");
+        let spec = EnvSpec {
+            name: "test".into(),
+            agents: 3,
+            obs: 50,
+            state: 200,
+            actions: ActionSpace::Discrete(7),
+            max_steps: 10,
+            action_names: vec![],
+            reference: "none",
+        };
+        // Words per environment at one step and two slots: actions 3, observations 300, states 400, masks 42.
+        let limit = gpu.max_binding() / 4;
+        let most = refusal(&gpu, &spec, limit, [1, 2, 399]);
+        assert_eq!(most, ("states".into(), limit / 400));
+        // One more than it allows is still refused, so what it allows is no underestimate.
+        assert_eq!(refusal(&gpu, &spec, limit / 400 + 1, [1, 2, 399]), most);
+        // What the environment holds besides counts too.
+        let own = refusal(&gpu, &spec, limit, [1, 2, 401]);
+        assert_eq!(own, ("own".into(), limit / 401));
+        // A long rollout of few observations: 3 actions, rewards and flags a step.
+        let long = refusal(&gpu, &spec, limit, [1000, 2, 401]);
+        assert_eq!(long.1, limit / 3000);
     }
 }

@@ -183,11 +183,31 @@ impl Kernels {
         gpu.guarded(&what, build)?
     }
 
+    /// Checks that the batch fits on the device, with `state` words of its own per environment. [`Kernels::new`] does so
+    /// too; a large state is best not even built before.
+    ///
+    /// # Errors
+    /// [`GpuError::TooLarge`], which names the largest number of environments that fits.
+    pub fn check_fits(
+        gpu: &Gpu,
+        spec: &EnvSpec,
+        batch: &Batch,
+        state: usize,
+    ) -> Result<(), GpuError> {
+        let besides = [
+            ("environment states", state),
+            ("episode sums", EpisodeStats::WORDS),
+        ];
+        let envs = batch.envs();
+        EnvIo::check_fits(gpu, spec, envs, batch.steps, batch.slots, &besides)
+    }
+
     /// Allocates and compiles; call it inside [`Kernels::guarded`].
     ///
     /// # Errors
     /// [`GpuError::TooLarge`] for a batch that the adapter cannot bind.
     pub fn new(gpu: &Gpu, batch: &Batch, program: Program<'_>) -> Result<Self, EnvError> {
+        Self::check_fits(gpu, program.spec, batch, program.state.len() / batch.envs())?;
         let io = EnvIo::allocate(gpu, program.spec, batch.envs(), batch.steps, batch.slots)?;
         Self::with_io(gpu, batch, program, io)
     }
