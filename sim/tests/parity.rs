@@ -1,5 +1,5 @@
 //! The shaders against recordings of the reference: a compact set lies in `tests/golden/smax`, `MERIT_GOLDEN=DIR` adds the
-//! files of a folder and its subfolders.
+//! files of a folder and its subfolders, in both layouts.
 
 use std::path::{Path, PathBuf};
 
@@ -62,11 +62,24 @@ fn recordings_in_the_repository_pass_a_workgroup_a_tile() {
     check(&recordings(&here()), Layout::Tile, true);
 }
 
-#[test]
-fn recordings_of_merit_golden_pass() {
+/// As training runs them, without bounds checks. Without `MERIT_GOLDEN` there is nothing to do.
+fn check_merit_golden(layout: Layout) {
     if let Some(dir) = std::env::var_os("MERIT_GOLDEN") {
-        check(&recordings(Path::new(&dir)), Layout::Auto, false);
+        let files = recordings(Path::new(&dir));
+        assert!(!files.is_empty(), "no recording in {}", dir.display());
+        check(&files, layout, false);
+        println!("{} recordings, layout {layout:?}", files.len());
     }
+}
+
+#[test]
+fn recordings_of_merit_golden_pass_an_invocation_an_environment() {
+    check_merit_golden(Layout::Thread);
+}
+
+#[test]
+fn recordings_of_merit_golden_pass_a_workgroup_a_tile() {
+    check_merit_golden(Layout::Tile);
 }
 
 /// A copy of a recording with one array's bytes changed by `f`.
