@@ -211,6 +211,7 @@ impl Smax {
             memory_first,
             memory_units,
         };
+        Kernels::check_fits(gpu, &spec, batch, layout.words())?;
         let grid = if tile {
             // 128 keeps the arrays of a tile near 8 KiB, so that several workgroups share a multiprocessor; more units
             // than that need the next size.
