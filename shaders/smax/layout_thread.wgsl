@@ -19,11 +19,14 @@ var<private> reach: array<f32, N>;     // radius; far below 0 for the dead, who 
 var<private> damage: array<f32, N>;    // dealt in this world step
 var<private> aim: array<u32, N>;       // unit that the decision attacks, N for none
 var<private> act: array<u32, N>;
+var<private> mx: array<f32, N>;        // continuous actions: the last move
+var<private> my: array<f32, N>;
 var<private> kind: array<u32, N>;
 var<private> last: array<u32, N>;      // heuristic: slot of the previous victim + 1, 0 for none
 var<private> goal_x: array<f32, N>;    // heuristic: where to walk while nobody is seen
 var<private> goal_y: array<f32, N>;
 var<private> jitter: array<vec2<u32>, N>;
+var<private> listed: array<u32, LISTED_WORDS>; // conic: whom the agent at hand sees
 
 var<private> e_step: array<u32, 1>;
 var<private> e_episode: array<u32, 1>;

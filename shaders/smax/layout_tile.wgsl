@@ -24,8 +24,11 @@ var<workgroup> reach: array<f32, CAP>;
 var<workgroup> damage: array<f32, CAP>;
 var<workgroup> aim: array<u32, CAP>;
 var<workgroup> act: array<u32, CAP>;
+var<workgroup> mx: array<f32, CAP>; // continuous actions: the last move
+var<workgroup> my: array<f32, CAP>;
 var<workgroup> kind: array<u32, CAP>;
 var<workgroup> seen: array<u32, CAP * SEEN_WORDS>; // which units a unit sees, a bit each
+var<workgroup> listed: array<u32, ENVS_PER_GROUP * A * LISTED_WORDS>; // conic: whom each agent sees
 // Only their own invocation reads these: registers, although they look like arrays below.
 var<private> last: array<u32, 1>;
 var<private> goal_x: array<f32, 1>;

@@ -2,14 +2,21 @@
 
 fn see() {}
 
+/// `base` is 0: the arrays hold one environment.
+fn visible(i: u32, j: u32, base: u32) -> bool { return sees(i, j); }
+fn note_visible(i: u32) {}
+fn listed_row(i: u32, base: u32) -> u32 { return 0u; }
+
 fn observe_agent(i: u32, base: u32, to_final: bool) {
     let sight_range = type_of(i).sight_range;
     var at_word = base;
-    for (var s = 0u; s < N - 1u; s++) {
-        let j = row_unit(i, s);
-        let visible = sees(i, j);
+    prepare_rows(i);
+    for (var s = 0u; s < ROWS; s++) {
+        let shown = row(i, s, 0u);
+        let j = shown.unit;
+        let visible = shown.shown;
         let shows = visible && (SEE_ENEMY_ACTIONS || is_ally(i) == is_ally(j));
-        let d = direction(act[at(j)]);
+        let d = movement(at(j));
         let k = kind[at(j)];
         put_obs(at_word, select(0.0, hp_before[at(j)], visible), to_final);
         put_obs(at_word + 1u, select(0.0, (px[at(j)] - px[at(i)]) / sight_range, visible), to_final);
@@ -63,8 +70,8 @@ fn observe_next() {
         let mask = (env * A + i) * ACTIONS;
         let here = alive(i);
         let attack_range = type_of(i).attack_range;
-        for (var a = 0u; a < FIRST_ATTACK; a++) { avail[mask + a] = select(0.0, 1.0, here || a == STOP); }
-        for (var k = 0u; k < ACTIONS - FIRST_ATTACK; k++) {
+        for (var a = 0u; a < min(ACTIONS, FIRST_ATTACK); a++) { avail[mask + a] = select(0.0, 1.0, here || a == STOP); }
+        for (var k = 0u; k < TARGETS; k++) {
             let exists = k < opponents(i);
             let j = slot_unit(i, min(k, opponents(i) - 1u));
             let allowed = exists && here && alive(j) && between(i, j) < attack_range;

@@ -3,30 +3,39 @@
 
 fn see() {
     barrier();
-    for (var i = unit_begin; i < N; i += UNIT_STRIDE) {
-        for (var w = 0u; w < SEEN_WORDS; w++) {
-            var bits = 0u;
-            for (var j = w * 32u; j < min(N, w * 32u + 32u); j++) {
-                bits |= select(0u, 1u << (j & 31u), sees(i, j));
-            }
-            seen[at(i) * SEEN_WORDS + w] = bits;
+    for (var i = unit_begin; i < A; i += UNIT_STRIDE) { prepare_rows(i); }
+}
+
+fn note_visible(i: u32) {
+    for (var w = 0u; w < SEEN_WORDS; w++) {
+        var bits = 0u;
+        for (var j = w * 32u; j < min(N, w * 32u + 32u); j++) {
+            bits |= select(0u, 1u << (j & 31u), sees(i, j));
         }
+        seen[at(i) * SEEN_WORDS + w] = bits;
     }
 }
 
-/// Word `f` of what agent `i` observes of the unit in row `s`. All indices are of the tile's arrays.
-fn unit_feature(i: u32, j: u32, f: u32, base: u32) -> f32 {
+fn visible(i: u32, j: u32, base: u32) -> bool {
+    return ((seen[(base + i) * SEEN_WORDS + (j >> 5u)] >> (j & 31u)) & 1u) == 1u;
+}
+
+fn listed_row(i: u32, base: u32) -> u32 { return (base / N * A + i) * LISTED_WORDS; }
+
+/// Word `f` of row `s` of what agent `i` observes. `base`: where its environment begins in the tile's arrays.
+fn unit_feature(i: u32, s: u32, f: u32, base: u32) -> f32 {
+    let shown = row(i, s, base);
+    if (!shown.shown) { return 0.0; }
+    let j = shown.unit;
     let bi = base + i;
     let bj = base + j;
-    let visible = ((seen[bi * SEEN_WORDS + (j >> 5u)] >> (j & 31u)) & 1u) == 1u;
-    if (!visible) { return 0.0; }
     let shows = SEE_ENEMY_ACTIONS || is_ally(i) == is_ally(j);
     switch f {
         case 0u: { return hp_before[bj]; }
         case 1u: { return (px[bj] - px[bi]) / unit_types[kind[bi]].sight_range; }
         case 2u: { return (py[bj] - py[bi]) / unit_types[kind[bi]].sight_range; }
-        case 3u: { return select(0.0, direction(act[bj]).x, shows); }
-        case 4u: { return select(0.0, direction(act[bj]).y, shows); }
+        case 3u: { return select(0.0, movement(bj).x, shows); }
+        case 4u: { return select(0.0, movement(bj).y, shows); }
         case 5u: {
             let a = act[bj];
             return select(0.0, select(0.0, f32(a), is_attack(a)) / f32(STOP + opponents(j)), shows);
@@ -58,10 +67,10 @@ fn observe(to_final: bool) {
         let i = rest / D;
         let d = rest % D;
         var x: f32;
-        if (d < UNIT_FEATURES * (N - 1u)) {
-            x = unit_feature(i, row_unit(i, d / UNIT_FEATURES), d % UNIT_FEATURES, env * N);
+        if (d < UNIT_FEATURES * ROWS) {
+            x = unit_feature(i, d / UNIT_FEATURES, d % UNIT_FEATURES, env * N);
         } else {
-            x = own_feature(env * N + i, d - UNIT_FEATURES * (N - 1u), MAP_W, MAP_H, false);
+            x = own_feature(env * N + i, d - UNIT_FEATURES * ROWS, MAP_W, MAP_H, false);
         }
         put_obs(first * A * D + w, x, to_final);
     }
@@ -83,15 +92,18 @@ fn observe(to_final: bool) {
 
 fn observe_final() { observe(true); }
 
+// Continuous actions have no mask: the loop over it is empty, but its divisors may not be 0.
+const MASK: u32 = max(ACTIONS, 1u);
+
 fn observe_next() {
     observe(false);
     let envs = min(ENVS_PER_GROUP, max(G, group_first) - group_first);
     let first = slots.next * G + group_first;
     for (var w = lane_; w < envs * A * ACTIONS; w += WORKGROUP) {
-        let env = w / (A * ACTIONS);
-        let rest = w % (A * ACTIONS);
-        let i = rest / ACTIONS;
-        let a = rest % ACTIONS;
+        let env = w / (A * MASK);
+        let rest = w % (A * MASK);
+        let i = rest / MASK;
+        let a = rest % MASK;
         let bi = env * N + i;
         let here = hp[bi] > 0.0;
         var allowed = here || a == STOP;

@@ -8,13 +8,14 @@ struct UnitType {
 @group(0) @binding(14) var<uniform> unit_types: array<UnitType, TYPES>;
 @group(0) @binding(15) var<storage, read> replay: array<f32>;     // [G, WORLD_STEPS * N + N]: recorded noise, chased slots
 
-const UNIT_FIELDS: u32 = 5u;   // x, y, health, cooldown, packed
+// UNIT_FIELDS: x, y, health, cooldown, packed; with continuous actions the last move's x, y
 const MEMORY_FIELDS: u32 = 2u; // goal x, y of a heuristic unit
 const ENV_FIELDS: u32 = 3u;    // step, episode, return
 const STATE_WORDS: u32 = UNIT_FIELDS * N + MEMORY_FIELDS * MEMORY_UNITS + ENV_FIELDS;
 
 const STOP: u32 = 4u;
 const FIRST_ATTACK: u32 = 5u;
+const TARGETS: u32 = max(ACTIONS, FIRST_ATTACK) - FIRST_ATTACK; // of the mask; continuous actions have none
 // The reference rotates a diagonal vector of components 0x3F3504F3; in binary32 its length rounds to this, not to 1.
 const STRIDE: f32 = 0.99999994;
 // Far below any radius: a dead unit's overlap with anyone is then negative, hence 0.
@@ -27,6 +28,8 @@ const DRAW_FORMATION: u32 = 2u;
 const DRAW_GROUP: u32 = 3u;
 const DRAW_DECISION: u32 = 4u;
 const DRAW_COOLDOWN: u32 = 5u;
+const DRAW_ANOMALY: u32 = 6u;
+const DRAW_NUMBERS: u32 = 7u; // and 8
 
 fn draw(purpose: u32, i: u32) -> vec2<u32> {
     return threefry2x32(env_keys[g], vec2(e_episode[le()], (e_step[le()] << 12u) | (purpose << 8u) | i));
@@ -58,28 +61,7 @@ fn between(i: u32, j: u32) -> f32 {
     return sqrt(dx * dx + dy * dy);
 }
 
-// ---- 10.2 and 5.2: who acts how ----------------------------------------------------------------------------------
-
-/// A uniform choice among the allowed actions.
-fn random_action(i: u32) -> u32 {
-    if (!alive(i)) { return STOP; }
-    let reach_i = type_of(i).attack_range;
-    var targets = 0u;
-    for (var k = 0u; k < opponents(i); k++) {
-        let j = slot_unit(i, k);
-        targets += select(0u, 1u, alive(j) && between(i, j) < reach_i);
-    }
-    let rank = min(u32(uniform01(draw(DRAW_DECISION, i).x) * f32(FIRST_ATTACK + targets)), FIRST_ATTACK + targets - 1u);
-    if (rank < FIRST_ATTACK) { return rank; }
-    var left = rank - FIRST_ATTACK;
-    for (var k = 0u; k < opponents(i); k++) {
-        let j = slot_unit(i, k);
-        let allowed = alive(j) && between(i, j) < reach_i;
-        if (allowed && left == 0u) { return FIRST_ATTACK + k; }
-        left -= select(0u, 1u, allowed);
-    }
-    return STOP; // not reached: rank counts the same targets
-}
+// ---- 10.2: who acts how --------------------------------------------------------------------------------------------
 
 /// What unit `i` sees of the opponent in slot `k`: relative position and distance, as they come back from the observation
 /// (divided by the sight range and multiplied again: both roundings decide ties at the attack range), and whether at all.
@@ -158,15 +140,23 @@ fn heuristic_action(i: u32) -> u32 {
 }
 
 fn decide() {
+    pick_stopped();
     for (var i = unit_begin; i < N; i += UNIT_STRIDE) {
         let which = driver(i);
         var a = STOP;
-        if (which == EXTERNAL) { a = actions[(slots.t * G + g) * A + i]; }
+        if (which == EXTERNAL) { a = told_action(i); }
         if (DRIVER == RANDOM || ENEMY_DRIVER == RANDOM) {
             if (which == RANDOM) { a = random_action(i); }
         }
         if (MEMORY_UNITS > 0u) {
-            if (which == HEURISTIC) { a = heuristic_action(i); }
+            if (which == HEURISTIC) {
+                a = heuristic_action(i);
+                note_move(i, direction(a));
+            }
+        }
+        if (is_stopped(i)) {
+            a = STOP;
+            note_move(i, vec2(0.0));
         }
         let k = a - FIRST_ATTACK;
         act[at(i)] = a;
@@ -193,7 +183,7 @@ fn act_all(world_step: u32) {
     for (var i = unit_begin; i < N; i += UNIT_STRIDE) {
         let unit_type = type_of(i);
         let here = alive(i);
-        let d = direction(act[at(i)]) * unit_type.velocity * DT;
+        let d = movement(at(i)) * unit_type.velocity * DT;
         let x = max(min(px[at(i)] + d.x, MAP_W), 0.0);
         let y = max(min(py[at(i)] + d.y, MAP_H), 0.0);
         nx[at(i)] = select(px[at(i)], x, here);
@@ -291,6 +281,7 @@ fn tell_agents() {
         let word = (slots.t * G + g) * A + i;
         reward[word] = select(e_reward[le()].y, e_reward[le()].x, is_ally(i));
         agent_done[word] = select(1.0, 0.0, alive(i));
+        mark_stopped(i, word);
     }
 }
 
@@ -351,6 +342,7 @@ fn spawn() {
         hp[at(i)] = unit_types[t].health;
         cd[at(i)] = 0.0;
         act[at(i)] = STOP;
+        note_move(i, vec2(0.0));
         reach[at(i)] = unit_types[t].radius;
         last[own(i)] = 0u;
         goal_x[own(i)] = 0.0;
@@ -385,6 +377,7 @@ fn load() {
         kind[at(i)] = packed & 0xffu;
         act[at(i)] = (packed >> 8u) & 0xffu;
         last[own(i)] = (packed >> 16u) & 0xffu;
+        load_move(i);
         if (has_memory(i)) {
             goal_x[own(i)] = bitcast<f32>(state[memory_word(0u, i)]);
             goal_y[own(i)] = bitcast<f32>(state[memory_word(1u, i)]);
@@ -404,6 +397,7 @@ fn store() {
         state[unit_word(2u, i)] = bitcast<u32>(hp[at(i)]);
         state[unit_word(3u, i)] = bitcast<u32>(cd[at(i)]);
         state[unit_word(4u, i)] = kind[at(i)] | (act[at(i)] << 8u) | (last[own(i)] << 16u);
+        store_move(i);
         if (has_memory(i)) {
             state[memory_word(0u, i)] = bitcast<u32>(goal_x[own(i)]);
             state[memory_word(1u, i)] = bitcast<u32>(goal_y[own(i)]);

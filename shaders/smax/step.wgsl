@@ -7,12 +7,11 @@ const STATE_W: f32 = select(MAP_W, 1.0, RAW_STATE);
 const STATE_H: f32 = select(MAP_H, 1.0, RAW_STATE);
 const STATE_TYPES: f32 = select(f32(TYPES), 1.0, RAW_STATE);
 
-/// The unit in row `s` of agent `i`'s observation: the others in ascending order, for an enemy in descending (7.1).
-fn row_unit(i: u32, s: u32) -> u32 {
-    let up = select(s, s + 1u, s >= i);
-    let down = N - 1u - s;
-    return select(select(down, down - 1u, down <= i), up, is_ally(i));
-}
+/// Words for whom the rows of a conic observation show, a byte each: the unit's index + 1, 0 for none.
+const LISTED_WORDS: u32 = (SECTIONS * PER_SECTION + 3u) / 4u;
+
+/// Whom a row of an observation shows, if anyone.
+struct Row { unit: u32, shown: bool }
 
 @compute @workgroup_size(WORKGROUP)
 fn env_step(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {

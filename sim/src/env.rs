@@ -253,6 +253,13 @@ pub trait VecEnv {
         &self.kernels().io
     }
 
+    /// `[T, G, A] f32`: 1 where step `t` replaced what the agent was told by its own choice, and no region where an
+    /// environment never does. SMAX's anomalies do (`anomaly_probability`): the action was then *stop* (4, or no move and
+    /// no attack), whatever `actions` says, and a learner should treat it as the one chosen.
+    fn replaced(&self) -> Option<&Region> {
+        None
+    }
+
     /// Starts a fresh episode everywhere and writes slot 0 of observations, states and masks.
     fn record_reset(&self, pass: &mut wgpu::ComputePass<'_>) {
         self.kernels().record_reset(pass);
@@ -285,7 +292,7 @@ pub trait VecEnv {
         let (s, a) = (self.spec(), self.spec().agents);
         let state = 2 * self.kernels().state_words() + 2;
         let actions = a * s.actions.words();
-        let outcome = 2 * a + 2;
+        let outcome = 2 * a + 2 + self.replaced().map_or(0, |_| a);
         let seen = a * (s.obs + s.actions.mask()) + s.state;
         4 * (state + actions + outcome + seen) as u64
     }

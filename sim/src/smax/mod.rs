@@ -11,10 +11,10 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::env::{ActionSpace, EnvSpec, VecEnv};
 use crate::frame::{Frame, PALETTE, Shape};
-use crate::gpu::{Access, Gpu, GpuError, Region};
+use crate::gpu::{Access, Gpu, GpuError, Region, STORAGE_BUFFERS_NEEDED};
 use crate::kernels::{Grid, Kernels, Program, constants};
 use crate::registry::{self, Batch, Driver, EnvError, EnvOptions, Layout};
-use options::{AttackMode, Opponent, SmaxOptions};
+use options::{ActionType, AttackMode, ObservationType, Opponent, SmaxOptions};
 use scenario::{Scenario, Types};
 pub use state::{Replay, SmaxState};
 
@@ -75,18 +75,36 @@ impl SmaxConfig {
             Opponent::Heuristic => ne,
             Opponent::External => na.max(ne),
         };
+        let (sections, per_section) = self.options.sections();
+        let rows = match self.options.observation_type {
+            ObservationType::UnitList => n - 1,
+            ObservationType::Conic => sections * per_section,
+        };
+        let names = |list: &[&str]| list.iter().map(|&s| s.to_owned()).collect::<Vec<_>>();
+        let (actions, action_names) = match self.options.action_type {
+            ActionType::Discrete => {
+                let mut names = names(&["up", "right", "down", "left", "stop"]);
+                names.extend((0..targets).map(|k| format!("attack {k}")));
+                (ActionSpace::Discrete(5 + targets), names)
+            }
+            ActionType::Continuous => {
+                let four = [
+                    "shoot_last_enemy",
+                    "do_shoot",
+                    "coordinate_1",
+                    "coordinate_2",
+                ];
+                (ActionSpace::Continuous(four.len()), names(&four))
+            }
+        };
         EnvSpec {
             name: format!("smax/{}", self.scenario.name),
             agents: self.agents(),
-            obs: (7 + types) * (n - 1) + 4 + types,
+            obs: (7 + types) * rows + 4 + types,
             state: (6 + types) * n,
-            actions: ActionSpace::Discrete(5 + targets),
+            actions,
             max_steps: self.options.max_steps as usize,
-            action_names: ["up", "right", "down", "left", "stop"]
-                .into_iter()
-                .map(str::to_owned)
-                .chain((0..targets).map(|k| format!("attack {k}")))
-                .collect(),
+            action_names,
             reference: match self.options.opponent {
                 Opponent::Heuristic => "JaxMARL 0.2.0, HeuristicEnemySMAX",
                 Opponent::External => "JaxMARL 0.2.0, SMAX",
@@ -115,17 +133,22 @@ struct StateLayout {
     tile: bool,
     envs: usize,
     units: usize,
+    /// Words of a unit: position, health, cooldown, packed numbers; with continuous actions the last move's two.
+    unit_fields: usize,
     memory_first: usize,
     memory_units: usize,
 }
 
-const UNIT_FIELDS: usize = 5;
 const MEMORY_FIELDS: usize = 2;
 const ENV_FIELDS: usize = 3;
 
 impl StateLayout {
+    fn keeps_moves(&self) -> bool {
+        self.unit_fields == 7
+    }
+
     fn words(&self) -> usize {
-        UNIT_FIELDS * self.units + MEMORY_FIELDS * self.memory_units + ENV_FIELDS
+        self.unit_fields * self.units + MEMORY_FIELDS * self.memory_units + ENV_FIELDS
     }
 
     fn place(&self, word: usize, env: usize) -> usize {
@@ -144,13 +167,13 @@ impl StateLayout {
     fn memory(&self, field: usize, unit: usize, env: usize) -> Option<usize> {
         let slot = unit.checked_sub(self.memory_first)?;
         (slot < self.memory_units).then(|| {
-            let word = UNIT_FIELDS * self.units + field * self.memory_units + slot;
+            let word = self.unit_fields * self.units + field * self.memory_units + slot;
             self.place(word, env)
         })
     }
 
     fn env(&self, field: usize, env: usize) -> usize {
-        let word = UNIT_FIELDS * self.units + MEMORY_FIELDS * self.memory_units + field;
+        let word = self.unit_fields * self.units + MEMORY_FIELDS * self.memory_units + field;
         self.place(word, env)
     }
 }
@@ -162,6 +185,8 @@ pub struct Smax {
     layout: StateLayout,
     kernels: Kernels,
     replay: Region,
+    /// `[T, G, A] f32`, only with anomalies.
+    replaced: Option<Region>,
 }
 
 impl Smax {
@@ -208,6 +233,10 @@ impl Smax {
             tile,
             envs,
             units: n,
+            unit_fields: match config.options.action_type {
+                ActionType::Discrete => 5,
+                ActionType::Continuous => 7,
+            },
             memory_first,
             memory_units,
         };
@@ -246,6 +275,30 @@ impl Smax {
         for g in 0..envs {
             state[layout.env(1, g)] = u32::MAX;
         }
+        let mut extra = vec![
+            (Access::Uniform(table_bytes), table.as_entire_binding()),
+            (Access::Read, replay.binding()),
+        ];
+        let replaced = if config.options.anomaly_probability > 0.0 {
+            let (found, needed) = (
+                gpu.limits.max_storage_buffers_per_shader_stage,
+                STORAGE_BUFFERS_NEEDED + 1,
+            );
+            if found < needed {
+                return Err(EnvError::Gpu(GpuError::Limit {
+                    adapter: gpu.info.name.clone(),
+                    what: "max_storage_buffers_per_shader_stage",
+                    found: found.into(),
+                    needed: needed.into(),
+                }));
+            }
+            // As large as the rewards, which fit.
+            let words = batch.steps * spec.agents * envs;
+            Some(gpu.storage("smax replaced", 4 * words as u64))
+        } else {
+            None
+        };
+        extra.extend(replaced.iter().map(|r| (Access::ReadWrite, r.binding())));
         let source = Source {
             config: &config,
             spec: &spec,
@@ -262,10 +315,7 @@ impl Smax {
                 source: source.text(),
                 grid,
                 state,
-                extra: &[
-                    (Access::Uniform(table_bytes), table.as_entire_binding()),
-                    (Access::Read, replay.binding()),
-                ],
+                extra: &extra,
             },
         )?;
         Ok(Self {
@@ -274,6 +324,7 @@ impl Smax {
             layout,
             kernels,
             replay,
+            replaced,
         })
     }
 
@@ -289,6 +340,10 @@ impl VecEnv for Smax {
 
     fn kernels(&self) -> &Kernels {
         &self.kernels
+    }
+
+    fn replaced(&self) -> Option<&Region> {
+        self.replaced.as_ref()
     }
 
     /// The map with y up: allies blue, enemies vermilion, a bar of health above each, a line to whom it attacks.
@@ -414,12 +469,16 @@ impl Source<'_> {
             Opponent::Heuristic => 2,
             Opponent::External => driver,
         };
+        let (sections, per_section) = o.sections();
         let constants = constants(self.spec, self.batch, self.grid)
             .uint("N", c.units())
             .uint("NA", c.scenario.allies)
             .uint("NE", c.scenario.enemies)
             .uint("TYPES", o.unit_types.len())
             .uint("WORLD_STEPS", o.world_steps_per_env_step as usize)
+            .uint("UNIT_FIELDS", self.layout.unit_fields)
+            .uint("SECTIONS", sections)
+            .uint("PER_SECTION", per_section)
             .uint("MEMORY_FIRST", self.layout.memory_first)
             .uint("MEMORY_UNITS", self.layout.memory_units)
             .uint("ENEMY_DRIVER", enemy_driver)
@@ -428,6 +487,8 @@ impl Source<'_> {
             .float("MAP_H", o.map_height.into())
             .float("DT", o.time_per_step.into())
             .float("WIN_BONUS", o.won_battle_bonus.into())
+            .float("ANOMALY", o.anomaly_probability.into())
+            .flag("CORRECTED_CONIC", o.corrected_conic.unwrap_or(false))
             .flag("SELF_PLAY_REWARD", o.use_self_play_reward)
             .flag("SEE_ENEMY_ACTIONS", o.see_enemy_actions)
             .flag("WALLS_KILL", o.walls_cause_death)
@@ -454,11 +515,28 @@ impl Source<'_> {
                 include_str!("../../../shaders/smax/observe_thread.wgsl"),
             )
         };
+        let rows = match o.observation_type {
+            ObservationType::UnitList => include_str!("../../../shaders/smax/unit_list.wgsl"),
+            ObservationType::Conic => include_str!("../../../shaders/smax/conic.wgsl"),
+        };
+        let actions = match o.action_type {
+            ActionType::Discrete => include_str!("../../../shaders/smax/discrete.wgsl"),
+            ActionType::Continuous => include_str!("../../../shaders/smax/continuous.wgsl"),
+        };
+        let anomaly = if o.anomaly_probability > 0.0 {
+            include_str!("../../../shaders/smax/anomaly.wgsl")
+        } else {
+            include_str!("../../../shaders/smax/no_anomaly.wgsl")
+        };
         constants.source(&[
             include_str!("../../../shaders/common/rng.wgsl"),
             include_str!("../../../shaders/common/env.wgsl"),
+            include_str!("../../../shaders/smax/angle.wgsl"),
             layout,
             include_str!("../../../shaders/smax/rules.wgsl"),
+            actions,
+            anomaly,
+            rows,
             observe,
             include_str!("../../../shaders/smax/step.wgsl"),
         ])

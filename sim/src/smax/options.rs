@@ -63,6 +63,31 @@ pub enum AttackMode {
     Random,
 }
 
+/// How an observation lists the other units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ObservationType {
+    /// A row a unit.
+    UnitList,
+    /// Sectors around the agent, a few rows each.
+    Conic,
+}
+
+/// What an agent's action is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActionType {
+    Discrete,
+    /// Four numbers in [0, 1].
+    Continuous,
+}
+
+/// The reference's sizes of a conic observation.
+const NUM_SECTIONS: usize = 32;
+const MAX_UNITS_PER_SECTION: usize = 2;
+/// Rows of a conic observation at most: the workgroup layout holds a byte for each.
+const MAX_CONIC_ROWS: usize = 256;
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SmaxOptions {
@@ -77,6 +102,15 @@ pub struct SmaxOptions {
     pub use_self_play_reward: bool,
     pub see_enemy_actions: bool,
     pub walls_cause_death: bool,
+    pub observation_type: ObservationType,
+    /// `conic` only, as the next two: 32 and 2 unless given.
+    pub num_sections: Option<usize>,
+    pub max_units_per_section: Option<usize>,
+    /// Ours: shows unit 0 and hides the dead, and a direction on the border of two sectors belongs to one of them.
+    pub corrected_conic: Option<bool>,
+    pub action_type: ActionType,
+    /// Ours: the probability that a step replaces one living agent's action by stop.
+    pub anomaly_probability: f32,
     /// Ours: positions of the world state over the map's size, cooldowns as in the observations, type numbers over the
     /// number of types, in place of the reference's raw numbers up to 32 and down to -50, which a critic of few updates
     /// cannot scale down. The agents see neither.
@@ -105,6 +139,12 @@ impl Default for SmaxOptions {
             use_self_play_reward: false,
             see_enemy_actions: true,
             walls_cause_death: true,
+            observation_type: ObservationType::UnitList,
+            num_sections: None,
+            max_units_per_section: None,
+            corrected_conic: None,
+            action_type: ActionType::Discrete,
+            anomaly_probability: 0.0,
             normalized_world_state: false,
             opponent: Opponent::Heuristic,
             enemy_shoots: true,
@@ -122,6 +162,14 @@ impl Default for SmaxOptions {
 pub const MAX_UNITS: usize = 200;
 
 impl SmaxOptions {
+    /// Sectors of a conic observation, and rows of each.
+    pub fn sections(&self) -> (usize, usize) {
+        (
+            self.num_sections.unwrap_or(NUM_SECTIONS),
+            self.max_units_per_section.unwrap_or(MAX_UNITS_PER_SECTION),
+        )
+    }
+
     /// The scenario of `smax/custom`: marines, or any type at random.
     pub fn custom_scenario(&self) -> Scenario {
         let (allies, enemies) = (self.num_allies.unwrap_or(5), self.num_enemies.unwrap_or(5));
@@ -180,6 +228,7 @@ impl SmaxOptions {
             ("map_height", self.map_height, 4.0, 4096.0),
             ("time_per_step", self.time_per_step, 1e-3, 1.0),
             ("won_battle_bonus", self.won_battle_bonus, 0.0, 1e6),
+            ("anomaly_probability", self.anomaly_probability, 0.0, 1.0),
         ] {
             if !(low..=high).contains(&x) {
                 return bad(
@@ -188,6 +237,26 @@ impl SmaxOptions {
                     &format!("a number from {low} to {high}"),
                 );
             }
+        }
+        let conic = [
+            self.num_sections.is_some(),
+            self.max_units_per_section.is_some(),
+            self.corrected_conic.is_some(),
+        ];
+        if self.observation_type != ObservationType::Conic && conic.contains(&true) {
+            return bad(
+                "num_sections, max_units_per_section, corrected_conic",
+                "an observation_type other than `conic`".into(),
+                "`conic`",
+            );
+        }
+        let (sections, per_section) = self.sections();
+        if !(1..=MAX_CONIC_ROWS).contains(&sections.saturating_mul(per_section)) {
+            return bad(
+                "num_sections, max_units_per_section",
+                format!("{sections} and {per_section}"),
+                "at least one each and a product of at most 256",
+            );
         }
         if !(1..=64).contains(&self.world_steps_per_env_step) {
             let found = self.world_steps_per_env_step.to_string();

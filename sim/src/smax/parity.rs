@@ -1,6 +1,6 @@
 //! SMAX against recordings of JaxMARL (`docs/parity.md` has the format).
 
-use super::options::Opponent;
+use super::options::{ActionType, Opponent};
 use super::{Replay, Smax, SmaxConfig, SmaxState, configure};
 use crate::env::VecEnv;
 use crate::golden::Recording;
@@ -36,6 +36,12 @@ pub(crate) fn compare(
             "time_per_step".into(),
             r.number::<f32>("time_per_step")?.into(),
         );
+    }
+    // Recordings of the default variant do not say which they are of.
+    for variant in ["observation_type", "action_type"] {
+        if let Ok(kind) = r.text(variant) {
+            options.insert(variant.into(), kind.into());
+        }
     }
     let config = configure(&name, &options)?;
     let both = SmaxConfig {
@@ -106,11 +112,16 @@ impl States {
             .collect();
         let moves = r.f32("state.prev_movement_actions", &[t1, n, 2])?;
         let attacks = r.int("state.prev_attack_actions", &[t1, n])?;
+        let continuous = config.options.action_type == ActionType::Continuous;
+        if continuous {
+            s.last_move = pairs(moves);
+        }
         s.last_action = moves
             .chunks(2)
             .zip(attacks)
             .map(|(m, &attack)| match (attack, m[0], m[1]) {
                 (5.., ..) => attack as u8,
+                _ if continuous => 4,
                 (_, _, y) if y > 0.5 => 0,
                 (_, x, _) if x > 0.5 => 1,
                 (_, _, y) if y < -0.5 => 2,
@@ -144,6 +155,7 @@ impl States {
             cooldown: s.cooldown[..m].to_vec(),
             types: s.types[..m].to_vec(),
             last_action: s.last_action[..m].to_vec(),
+            last_move: s.last_move[..m].to_vec(),
             last_attacked: s.last_attacked[..m].to_vec(),
             default_target: s.default_target[..m].to_vec(),
             step: s.step[..count].to_vec(),
@@ -189,7 +201,9 @@ fn compare_observations(
         let ours = &world[t * row..][..row];
         c.floats("world_state", ours, &their_world[k * row..][..row]);
     }
-    for (name, first, units, targets) in [("avail.ally", 0, na, ne), ("avail.enemy", na, ne, na)] {
+    // With continuous actions the reference still returns the discrete mask; we have none.
+    let masks = [("avail.ally", 0, na, ne), ("avail.enemy", na, ne, na)];
+    for (name, first, units, targets) in masks.into_iter().filter(|_| width > 0) {
         let m = 5 + targets;
         let theirs = r.int(name, &[t1, units, m])?;
         for t in 0..t1 {
@@ -217,12 +231,21 @@ fn compare_steps(
     let (a, d) = (spec.agents, spec.obs);
     let world_steps = env.config().options.world_steps_per_env_step as usize;
     env.set_state(gpu, &states.first(steps))?;
-    let actions = r.int("actions", &[steps, n])?;
-    let own: Vec<u32> = actions
-        .chunks(n)
-        .flat_map(|row| row[..a].iter().map(|&x| x as u32))
-        .collect();
-    gpu.write(&env.io().actions, &own);
+    // Continuous actions are recorded where nothing is left to chance: both probabilities are 0 or 1.
+    let continuous = env.config().options.action_type == ActionType::Continuous;
+    let actions = if continuous {
+        let told = r.f32("actions", &[steps, a, 4])?;
+        gpu.write(&env.io().actions, told);
+        &[]
+    } else {
+        let actions = r.int("actions", &[steps, n])?;
+        let own: Vec<u32> = actions
+            .chunks(n)
+            .flat_map(|row| row[..a].iter().map(|&x| x as u32))
+            .collect();
+        gpu.write(&env.io().actions, &own);
+        actions
+    };
     let mut chased = vec![-1; steps * n];
     if states.heuristic {
         let drawn = r.int("enemy_move_target", &[steps, ne])?;
@@ -330,7 +353,11 @@ fn compare_steps(
                 _ => [0.0, 0.0],
             };
             let last = &after.last_action[mine.clone()];
-            let ours: Vec<f32> = last.iter().flat_map(|&a| direction(a)).collect();
+            let ours = if continuous {
+                flat(&after.last_move[mine.clone()])
+            } else {
+                last.iter().flat_map(|&a| direction(a)).collect()
+            };
             let want = &moves[2 * theirs.start..2 * theirs.end];
             c.floats("state.prev_movement_actions", &ours, want);
             let ours: Vec<i32> = last
@@ -341,8 +368,10 @@ fn compare_steps(
             if states.heuristic {
                 let foes = t * n + na..t * n + n;
                 let their_foes = next * n + na..next * n + n;
-                let ours = &after.last_action[foes.clone()];
-                c.exact("actions (heuristic)", ours, &actions[foes.clone()]);
+                if !continuous {
+                    let ours = &after.last_action[foes.clone()];
+                    c.exact("actions (heuristic)", ours, &actions[foes.clone()]);
+                }
                 let ours = flat(&after.default_target[foes.clone()]);
                 let want = flat(&all.default_target[their_foes.clone()]);
                 c.floats("enemy_policy.default_target", &ours, &want);

@@ -1,4 +1,5 @@
-//! Who fights whom: the 14 scenarios of JaxMARL's map, and the races of SMACv2 out of SMAX's six unit types.
+//! Who fights whom: the 14 scenarios of JaxMARL's map, those of SMAC that its six unit types allow besides, and the races of
+//! SMACv2 out of these types.
 
 /// Index into the unit table.
 pub const MARINE: u8 = 0;
@@ -67,7 +68,7 @@ fn drawn(
 
 /// Every named scenario, the reference's 14 first.
 pub fn all() -> Vec<Scenario> {
-    let (m, s, z, h) = (MARINE, STALKER, ZEALOT, HYDRALISK);
+    let (m, s, z, g, h) = (MARINE, STALKER, ZEALOT, ZERGLING, HYDRALISK);
     let mut list = vec![
         fixed("3m", &[(3, m)], &[(3, m)]),
         fixed("2s3z", &[(2, s), (3, z)], &[(2, s), (3, z)]),
@@ -85,6 +86,15 @@ pub fn all() -> Vec<Scenario> {
         let types = [MARINE, MARAUDER, STALKER, ZEALOT, ZERGLING, HYDRALISK];
         list.push(drawn(format!("smacv2_{n}_units"), n, n, &types, true));
     }
+    // SMAC's teams that JaxMARL leaves out, on SMAX's map: `corridor` has no choke point here. 1s1z is a small map of papers.
+    list.extend([
+        fixed("2m_vs_1z", &[(2, m)], &[(1, z)]),
+        fixed("3s_vs_3z", &[(3, s)], &[(3, z)]),
+        fixed("3s_vs_4z", &[(3, s)], &[(4, z)]),
+        fixed("8m_vs_9m", &[(8, m)], &[(9, m)]),
+        fixed("corridor", &[(6, z)], &[(24, g)]),
+        fixed("1s1z", &[(1, s), (1, z)], &[(1, s), (1, z)]),
+    ]);
     // Ours: SMACv2's races without the types whose stats SMAX lacks (colossus, medivac, baneling: one unit in ten there),
     // the other two equally likely as their weights 0.45 : 0.45 say; extra enemies are drawn like everyone else.
     for (race, types) in [
@@ -131,6 +141,46 @@ mod tests {
             let s = find(name).unwrap_or_else(|| panic!("{name} is missing"));
             assert_eq!((s.allies, s.enemies), (allies, enemies), "{name}");
         }
-        assert_eq!(all().len(), 14 + 15);
+        assert_eq!(all().len(), 14 + 6 + 15);
+    }
+
+    /// Teams of `specs/smax.md` §3.2, by the names of the types.
+    #[test]
+    fn the_scenarios_of_smac_have_its_teams() {
+        let names = ["marine", "marauder", "stalker", "zealot", "zergling"];
+        for (name, allies, enemies) in [
+            ("2m_vs_1z", "marine marine", "zealot"),
+            (
+                "3s_vs_3z",
+                "stalker stalker stalker",
+                "zealot zealot zealot",
+            ),
+            (
+                "3s_vs_4z",
+                "stalker stalker stalker",
+                "zealot zealot zealot zealot",
+            ),
+            (
+                "8m_vs_9m",
+                &["marine"; 8].join(" "),
+                &["marine"; 9].join(" "),
+            ),
+            (
+                "corridor",
+                &["zealot"; 6].join(" "),
+                &["zergling"; 24].join(" "),
+            ),
+            ("1s1z", "stalker zealot", "stalker zealot"),
+        ] {
+            let s = find(name).unwrap_or_else(|| panic!("{name} is missing"));
+            let Types::Fixed(types) = s.types else {
+                panic!("{name} draws its types")
+            };
+            let list =
+                |t: &[u8]| -> Vec<&str> { t.iter().map(|&t| names[usize::from(t)]).collect() };
+            assert_eq!(list(&types[..s.allies]).join(" "), allies, "{name}");
+            assert_eq!(list(&types[s.allies..]).join(" "), enemies, "{name}");
+            assert!(!s.smacv2_positions, "{name}");
+        }
     }
 }

@@ -14,8 +14,11 @@ pub struct SmaxState {
     pub cooldown: Vec<f32>,
     /// `[G, N]`, indices into the unit table.
     pub types: Vec<u8>,
-    /// `[G, N]`, the action of the last step: 0 to 3 a move, 4 stop, 5 and up an attack.
+    /// `[G, N]`, the action of the last step: 0 to 3 a move, 4 stop, 5 and up an attack. With continuous actions 4 is also
+    /// a move, to where `last_move` says.
     pub last_action: Vec<u8>,
+    /// `[G, N]`, continuous actions only, 0 otherwise: the vector of the last move, at most 1 long.
+    pub last_move: Vec<[f32; 2]>,
     /// `[G, N]`, heuristic units only: slot of the last victim, -1 for none.
     pub last_attacked: Vec<i32>,
     /// `[G, N]`, heuristic units only: where to walk while nobody is seen.
@@ -38,6 +41,7 @@ impl SmaxState {
             cooldown: vec![0.0; n],
             types: vec![0; n],
             last_action: vec![4; n],
+            last_move: vec![[0.0; 2]; n],
             last_attacked: vec![-1; n],
             default_target: vec![[0.0; 2]; n],
             step: vec![0; envs],
@@ -76,6 +80,9 @@ impl Smax {
                 s.types[k] = packed[0];
                 s.last_action[k] = packed[1];
                 s.last_attacked[k] = i32::from(packed[2]) - 1;
+                if l.keeps_moves() {
+                    s.last_move[k] = [real(l.unit(5, i, g)), real(l.unit(6, i, g))];
+                }
                 if let (Some(x), Some(y)) = (l.memory(0, i, g), l.memory(1, i, g)) {
                     s.default_target[k] = [real(x), real(y)];
                 }
@@ -106,6 +113,11 @@ impl Smax {
                 let last = (s.last_attacked[k] + 1) as u8;
                 words[l.unit(4, i, g)] =
                     u32::from_le_bytes([s.types[k], s.last_action[k], last, 0]);
+                if l.keeps_moves() {
+                    for axis in 0..2 {
+                        words[l.unit(5 + axis, i, g)] = s.last_move[k][axis].to_bits();
+                    }
+                }
                 for axis in 0..2 {
                     if let Some(at) = l.memory(axis, i, g) {
                         words[at] = s.default_target[k][axis].to_bits();
