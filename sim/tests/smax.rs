@@ -425,8 +425,10 @@ fn random_and_heuristic_play_have_the_reference_statistics() {
 #[test]
 fn every_scenario_steps_in_both_layouts() {
     let gpu = gpu();
-    // The widest of each kind; the tile layout's arrays are the largest with 57 units.
+    // The widest of each kind, and more allies than enemies; the tile layout's arrays are the largest with 57 units.
     for name in [
+        "2m_vs_1z",
+        "corridor",
         "27m_vs_30m",
         "protoss_20_vs_23",
         "zerg_10_vs_11",
