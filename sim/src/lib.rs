@@ -15,6 +15,7 @@ pub mod junction;
 pub mod kernels;
 pub mod keydoor;
 pub mod matrix;
+pub mod mpe;
 pub mod overcooked;
 pub mod parity;
 pub mod registry;

@@ -4,7 +4,7 @@ use crate::env::{EnvSpec, VecEnv};
 use crate::golden::Recording;
 use crate::gpu::{Gpu, GpuError};
 use crate::parity::{self, Comparison, ParityError};
-use crate::{junction, keydoor, matrix, overcooked, smax};
+use crate::{junction, keydoor, matrix, mpe, overcooked, smax};
 
 /// Options of an environment, by name.
 pub type EnvOptions = serde_json::Map<String, serde_json::Value>;
@@ -145,6 +145,17 @@ pub(crate) const FAMILIES: &[Family] = &[
         },
         recordings: &["SMAX", "HeuristicEnemySMAX"],
         compare: smax::parity::compare,
+    },
+    Family {
+        name: "mpe",
+        names: mpe::names,
+        spec: |name, options| Ok(mpe::configure(name, options)?.spec()),
+        make: |gpu, name, options, batch| {
+            let config = mpe::configure(name, options)?;
+            Ok(Box::new(mpe::Mpe::new(gpu, config, batch)?))
+        },
+        recordings: &["MPE_simple_spread", "MPE_simple_tag"],
+        compare: mpe::parity::compare,
     },
     Family {
         name: "matrix",
