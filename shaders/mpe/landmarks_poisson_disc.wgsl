@@ -23,27 +23,31 @@ fn fill_square(side: f32) -> u32 {
     active_spots[0] = 0u;
     var count = 1u;
     var waiting = 1u;
-    while (waiting > 0u) {
-        let pick = below(layout_bits().x, waiting);
-        let around = spots[active_spots[pick]];
-        waiting -= 1u;
-        active_spots[pick] = active_spots[waiting];
-        for (var c = 0u; c < CANDIDATES; c++) {
-            let bits = layout_bits();
-            let angle = TURN * uniform01(bits.x);
-            // Uniform by area in the ring of radii EXCLUSION to 2 EXCLUSION.
-            let distance = EXCLUSION * sqrt(3.0 * uniform01(bits.y) + 1.0);
-            let spot = around + distance * vec2(cos(angle), sin(angle));
-            var fits = all(spot >= vec2(0.0)) && all(spot < vec2(side)) && count < MAX_POINTS;
-            for (var k = 0u; k < count && fits; k++) {
-                fits = squared(spot - spots[k]) > EXCLUSION * EXCLUSION;
-            }
-            if (fits) {
-                spots[count] = spot;
-                active_spots[waiting] = count;
-                count += 1u;
-                waiting += 1u;
-            }
+    var around = vec2(0.0);
+    var candidate = 0u;
+    // Ends with the last candidate of the last point that waits for its turn.
+    while (waiting > 0u || candidate > 0u) {
+        if (candidate == 0u) {
+            let pick = below(layout_bits().x, waiting);
+            around = spots[active_spots[pick]];
+            waiting -= 1u;
+            active_spots[pick] = active_spots[waiting];
+        }
+        candidate = (candidate + 1u) % CANDIDATES;
+        let bits = layout_bits();
+        let angle = TURN * uniform01(bits.x);
+        // Uniform by area in the ring of radii EXCLUSION to 2 EXCLUSION.
+        let distance = EXCLUSION * sqrt(3.0 * uniform01(bits.y) + 1.0);
+        let spot = around + distance * vec2(cos(angle), sin(angle));
+        var fits = all(spot >= vec2(0.0)) && all(spot < vec2(side)) && count < MAX_POINTS;
+        for (var k = 0u; k < count && fits; k++) {
+            fits = squared(spot - spots[k]) > EXCLUSION * EXCLUSION;
+        }
+        if (fits) {
+            spots[count] = spot;
+            active_spots[waiting] = count;
+            count += 1u;
+            waiting += 1u;
         }
     }
     return count;
@@ -53,9 +57,9 @@ fn place_landmarks() {
     let side = 2.0 * LANDMARK_BOX;
     layout_key = draw(DRAW_LAYOUT, 0u);
     layout_draws = 0u;
-    var count = fill_square(side);
+    var count = 0u;
     while (count < L) { count = fill_square(side); }
-    for (var l = 0u; l < L; l++) {
+    for (var l = 0u; l < up_to(L); l++) {
         let pick = l + below(layout_bits().x, count - l);
         let chosen = spots[pick];
         spots[pick] = spots[l];

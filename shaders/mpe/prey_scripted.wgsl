@@ -9,7 +9,7 @@ fn prey_direction(i: u32) -> vec2<f32> {
     for (var action = 0u; action < 5u; action++) {
         let d = direction(action) * LOOK;
         var nearest = LARGEST;
-        for (var p = 0u; p < NP; p++) { nearest = min(nearest, squared(apart(i, p) + d)); }
+        for (var p = 0u; p < inner(NP); p++) { nearest = min(nearest, squared(apart(i, p) + d)); }
         let score = sqrt(nearest) - boundary((px[i] + d.x) / ARENA) - boundary((py[i] + d.y) / ARENA);
         if (score > best_score) {
             best = action;

@@ -1,7 +1,7 @@
 // 6: how an episode begins.
 
 fn restart() {
-    for (var i = 0u; i < N; i++) {
+    for (var i = 0u; i < up_to(N); i++) {
         place(i, AGENT_BOX);
         vx[i] = 0.0;
         vy[i] = 0.0;

@@ -13,14 +13,14 @@ fn reward_all() -> bool {
     var near: array<f32, NP>;          // squared distance to the nearest prey
     var captures: array<f32, NP>;      // prey that this predator touches
     var captured_by: array<f32, NG>;   // predators that touch this prey
-    for (var i = 0u; i < NP; i++) {
+    for (var i = 0u; i < inner(NP); i++) {
         near[i] = LARGEST;
         captures[i] = 0.0;
     }
     var pairs = 0.0;
-    for (var j = 0u; j < NG; j++) {
+    for (var j = 0u; j < up_to(NG); j++) {
         captured_by[j] = 0.0;
-        for (var i = 0u; i < NP; i++) {
+        for (var i = 0u; i < inner(NP); i++) {
             let d = squared(apart(i, NP + j));
             let reach = AGENT_RADIUS + PREY_RADIUS;
             let hit = select(0.0, 1.0, d < reach * reach);
@@ -33,12 +33,12 @@ fn reward_all() -> bool {
     touches += pairs;
     var distances = 0.0;
     var nearest = LARGEST;
-    for (var i = 0u; i < NP; i++) {
+    for (var i = 0u; i < inner(NP); i++) {
         near[i] = sqrt(near[i]);
         distances += near[i];
         nearest = min(nearest, near[i]);
     }
-    for (var i = 0u; i < NP; i++) {
+    for (var i = 0u; i < inner(NP); i++) {
         switch REWARD {
             case CAPTURES: { earned[i] = 10.0 * pairs; }
             case SUMMED: { earned[i] = f32(NP) * (-0.1 * distances + 10.0 * pairs); }
@@ -47,7 +47,7 @@ fn reward_all() -> bool {
             default: { earned[i] = -0.1 * near[i] + 10.0 * captures[i]; }
         }
     }
-    for (var i = NP; i < A; i++) {
+    for (var i = NP; i < up_to(A); i++) {
         // JaxMARL looks the prey up by its number among all agents, and indexing stops at the last row.
         let row = select(i - NP, min(i, NG - 1u), LAST_PREY_ONLY);
         earned[i] = -10.0 * captured_by[row];

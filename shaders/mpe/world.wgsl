@@ -74,6 +74,13 @@ fn store() {
     state[word(AT_SUMS + 2u)] = bitcast<u32>(touches);
 }
 
+// Small worlds are fastest with their loops unrolled. A driver would unroll those of the others too, for the arrays that they
+// run over, and compile for minutes: the bound of a long loop is therefore made to depend on memory (the pad is 0).
+const SMALL: bool = BODIES <= 8u && LANDMARK_ORDER == BY_INDEX && AGENT_ORDER == BY_INDEX;
+fn up_to(n: u32) -> u32 { return n + select(slots.pad0, 0u, SMALL); }
+/// The same for loops within, which are unrolled where they are short.
+fn inner(n: u32) -> u32 { return n + select(slots.pad0, 0u, SMALL || n <= 6u); }
+
 fn is_prey(i: u32) -> bool { return NG > 0u && i >= NP; }
 
 fn apart(a: u32, b: u32) -> vec2<f32> { return vec2(px[a] - px[b], py[a] - py[b]); }
@@ -108,7 +115,7 @@ fn push(i: u32, d: vec2<f32>) {
 /// What every moving body accelerates by on its own account.
 fn choose() {
     var bits = vec2(0u);
-    for (var i = 0u; i < A; i++) {
+    for (var i = 0u; i < up_to(A); i++) {
         if (CONTINUOUS) {
             if (DRIVER == RANDOM) {
                 let x = draw(DRAW_ACTION, 2u * i);
@@ -130,7 +137,7 @@ fn choose() {
             push(i, direction(action));
         }
     }
-    for (var i = A; i < N; i++) { push(i, prey_direction(i)); }
+    for (var i = A; i < up_to(N); i++) { push(i, prey_direction(i)); }
 }
 
 // ---- 3: motion ------------------------------------------------------------------------------------------------------
@@ -154,7 +161,7 @@ fn contact(a: u32, b: u32) -> vec2<f32> {
 }
 
 fn collide() {
-    for (var a = 0u; a < N; a++) {
+    for (var a = 0u; a < up_to(N); a++) {
         for (var b = a + 1u; b < N; b++) {
             let f = contact(a, b);
             fx[a] += f.x;
@@ -163,7 +170,7 @@ fn collide() {
             fy[b] -= f.y;
         }
         if (SOLID_LANDMARKS) {
-            for (var b = N; b < BODIES; b++) {
+            for (var b = N; b < up_to(BODIES); b++) {
                 let f = contact(a, b);
                 fx[a] += f.x;
                 fy[a] += f.y;
@@ -174,7 +181,7 @@ fn collide() {
 
 /// 3.2: every mass is 1.
 fn integrate() {
-    for (var i = 0u; i < N; i++) {
+    for (var i = 0u; i < up_to(N); i++) {
         let old = vec2(vx[i], vy[i]);
         var v = old * (1.0 - DAMPING) + vec2(fx[i], fy[i]) * DT;
         let fastest = select(AGENT_MAX_SPEED, PREY_MAX_SPEED, is_prey(i));
@@ -200,17 +207,17 @@ fn advance() -> Outcome {
     let length = e_step + 1u;
     let over = END_ON_CAPTURE && captured;
     let ended = over || length >= LAST_STEP;
-    for (var i = 0u; i < A; i++) {
+    for (var i = 0u; i < inner(A); i++) {
         if (i < NP) { team_sum += earned[i]; } else { prey_sum += earned[i]; }
     }
     if (EPISODIC) {
         // 7.4: nothing until the end, then each its share of what its side earned.
-        for (var i = 0u; i < A; i++) {
+        for (var i = 0u; i < inner(A); i++) {
             let share = select(team_sum / f32(NP), prey_sum / f32(max(NG, 1u)), is_prey(i));
             earned[i] = select(0.0, share, ended);
         }
     }
-    for (var i = 0u; i < A; i++) {
+    for (var i = 0u; i < inner(A); i++) {
         pay(i, earned[i]);
         mark_done(i, ended);
     }

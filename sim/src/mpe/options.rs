@@ -252,6 +252,12 @@ impl MpeOptions {
         4 + 2 * (landmarks + agents + seen_prey + velocities + messages) + id
     }
 
+    /// Bodies in the longest list of an observation, 1 at least.
+    pub fn most_seen(&self) -> usize {
+        let lists = self.seen(false).into_iter().chain(self.seen(true));
+        lists.max().unwrap_or_default().max(1)
+    }
+
     /// Points that a Poisson-disc layout can have at most: no packing of the plane is denser than the hexagonal one.
     pub fn most_points(&self) -> usize {
         let across = f64::from(2.0 * self.landmark_box / EXCLUSION) + 1.0;
@@ -613,7 +619,6 @@ pub(super) fn read(
         parse(one).map_err(|e| wrong(format!("option `{key}`: {e}")))?;
         all.insert(key, value);
     }
-    // A team of another size sees all that there is of what its preset showed all of.
     let options = parse(all).map_err(|e| wrong(e.to_string()))?;
     check(name, task, &options)?;
     Ok(options)
