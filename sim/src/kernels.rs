@@ -156,6 +156,8 @@ pub struct Kernels {
     reset: wgpu::ComputePipeline,
     observe: wgpu::ComputePipeline,
     bindings: wgpu::BindGroup,
+    module: wgpu::ShaderModule,
+    bind_layout: wgpu::BindGroupLayout,
     stats: wgpu::ComputePipeline,
     stats_bindings: wgpu::BindGroup,
 }
@@ -313,6 +315,8 @@ impl Kernels {
             reset: pipeline("env_reset"),
             observe: pipeline("env_observe"),
             bindings,
+            module,
+            bind_layout: layout,
             stats: gpu.pipeline("stats", &stats_module, "reduce", &stats_layout),
             stats_bindings,
             grid,
@@ -325,15 +329,25 @@ impl Kernels {
         })
     }
 
-    fn dispatch(
+    /// Another entry point of the environment's shader, for [`Kernels::record_entry`].
+    pub fn entry(&self, gpu: &Gpu, name: &str) -> wgpu::ComputePipeline {
+        gpu.pipeline(name, &self.module, name, &self.bind_layout)
+    }
+
+    /// Dispatches an entry point of the environment's own as part of step `t`, or with slot 0 as its slot; over as many
+    /// workgroups as the step, or over `groups`.
+    pub fn record_entry(
         &self,
         pass: &mut wgpu::ComputePass<'_>,
-        pipeline: &wgpu::ComputePipeline,
-        block: usize,
+        entry: &wgpu::ComputePipeline,
+        t: Option<usize>,
+        groups: Option<(u32, u32)>,
     ) {
-        pass.set_pipeline(pipeline);
+        let block = t.unwrap_or(self.io.steps);
+        let (x, y) = groups.unwrap_or(self.grid.groups);
+        pass.set_pipeline(entry);
         pass.set_bind_group(0, &self.bindings, &[(block as u64 * UNIFORM_STRIDE) as u32]);
-        pass.dispatch_workgroups(self.grid.groups.0, self.grid.groups.1, 1);
+        pass.dispatch_workgroups(x, y, 1);
     }
 
     /// `G`.
@@ -362,15 +376,15 @@ impl Kernels {
     }
 
     pub fn record_reset(&self, pass: &mut wgpu::ComputePass<'_>) {
-        self.dispatch(pass, &self.reset, self.io.steps);
+        self.record_entry(pass, &self.reset, None, None);
     }
 
     pub fn record_step(&self, pass: &mut wgpu::ComputePass<'_>, t: usize) {
-        self.dispatch(pass, &self.step, t);
+        self.record_entry(pass, &self.step, Some(t), None);
     }
 
     pub fn record_observe(&self, pass: &mut wgpu::ComputePass<'_>) {
-        self.dispatch(pass, &self.observe, self.io.steps);
+        self.record_entry(pass, &self.observe, None, None);
     }
 
     pub fn record_stats(&self, pass: &mut wgpu::ComputePass<'_>) {

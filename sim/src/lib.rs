@@ -11,6 +11,7 @@ pub mod env;
 pub mod frame;
 pub mod golden;
 pub mod gpu;
+pub mod grid;
 pub mod junction;
 pub mod kernels;
 pub mod keydoor;

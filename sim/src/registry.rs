@@ -4,7 +4,7 @@ use crate::env::{EnvSpec, VecEnv};
 use crate::golden::Recording;
 use crate::gpu::{Gpu, GpuError};
 use crate::parity::{self, Comparison, ParityError};
-use crate::{junction, keydoor, matrix, mpe, overcooked, smax};
+use crate::{grid, junction, keydoor, matrix, mpe, overcooked, smax};
 
 /// Options of an environment, by name.
 pub type EnvOptions = serde_json::Map<String, serde_json::Value>;
@@ -107,7 +107,7 @@ pub(crate) struct Family {
     /// Gets the whole name; an unknown one is [`unknown`].
     spec: fn(&str, &EnvOptions) -> Result<EnvSpec, EnvError>,
     make: Make,
-    /// What recordings call their `environment`; none where the reference is a table or a formula.
+    /// What recordings call their `environment`, a `*` at the end standing for any ending; none where the reference is a table or a formula.
     pub recordings: &'static [&'static str],
     /// Compares one recording; returns the environment's name, the steps compared and the layout used.
     pub compare: Compare,
@@ -190,7 +190,34 @@ pub(crate) const FAMILIES: &[Family] = &[
         recordings: &[],
         compare: parity::unrecorded,
     },
+    grid_family("babyai", || grid::names("babyai"), &["BabyAI-*"]),
+    grid_family("minigrid", || grid::names("minigrid"), &["MiniGrid-*"]),
 ];
+
+/// BabyAI and MiniGrid are one world with two lists of levels.
+const fn grid_family(
+    name: &'static str,
+    names: fn() -> Vec<String>,
+    recordings: &'static [&'static str],
+) -> Family {
+    Family {
+        name,
+        names,
+        spec: |name, options| Ok(grid::configure(name, options)?.spec()),
+        make: |gpu, name, options, batch| {
+            let config = grid::configure(name, options)?;
+            if config.options.expert || batch.driver == Driver::Heuristic {
+                return Err(EnvError::Options {
+                    env: name.to_owned(),
+                    reason: "the expert does not solve every level yet and cannot be asked".into(),
+                });
+            }
+            Ok(Box::new(grid::Grid::new(gpu, config, batch)?))
+        },
+        recordings,
+        compare: grid::parity::compare,
+    }
+}
 
 /// Every environment's name.
 pub fn names() -> Vec<String> {

@@ -1,0 +1,389 @@
+// The expert (docs/environments/grid.md, §9): with full knowledge of the level, the next action on a shortest way to do the mission's
+// next clause. It looks ahead as far as one thing to be fetched first, and puts down what is in its hand before that.
+//
+// Poses (cell and direction) are searched backwards from the goal, one bit a cell, a row in a word, so that a wave of the search is a
+// few shifts a row. A plan has up to three stages, the last one first: `aims` 0 is what must be faced at the end, `aims` 1 what is
+// fetched on the way; where the hand is full, a last stage of the search puts the thing down on the way there.
+
+const NOTHING: u32 = 255u;
+/// Longest way that is searched.
+const WAVES: u32 = 8u * (W + H) + 64u;
+
+// The bounds of the searches' loops, which the compiler must not know: it would unroll them, for minutes.
+var<private> width: u32;
+var<private> height: u32;
+
+var<private> ground: array<u32, H>;      // cells to stand on: empty, floor, doors that are not locked
+var<private> loose: array<u32, H>;       // things that can be carried away
+var<private> locks: array<u32, H>;
+var<private> aims: array<array<u32, H>, 3>;
+/// Cells that the agent can walk to, and those that it could if it first carried things away.
+var<private> in_walk: array<array<u32, H>, 2>;
+var<private> spot: u32;                  // cell of the only thing to be fetched, CELLS if there are several
+var<private> last_act: u32;              // what to do at the end: PICKUP, DROP, TOGGLE, FORWARD or NOTHING
+var<private> fetching: bool;             // there is something to fetch first
+
+fn bit_of(i: u32) -> vec2<u32> { return vec2(i / STRIDE, 1u << (i % STRIDE)); }
+
+fn survey() {
+    width = W + slots.pad0;
+    height = H + slots.pad0;
+    for (var y = 0u; y < height; y++) {
+        ground[y] = 0u;
+        loose[y] = 0u;
+        locks[y] = 0u;
+        for (var x = 0u; x < width; x++) {
+            let cell = cell_at(y * STRIDE + x);
+            ground[y] |= u32(has(IS_EMPTY | (1u << 3u) | (1u << OPEN) | (1u << GOAL) | (1u << CLOSED), cell)) << x;
+            loose[y] |= u32(has(IS_PORTABLE, cell)) << x;
+            locks[y] |= u32((cell & 15u) == LOCKED) << x;
+        }
+    }
+}
+
+/// What a cell must be to be aimed at.
+const FITTING: u32 = 0u;
+const REMEMBERED: u32 = 1u;     // fitting, or where it was when goto clauses last looked
+const SHUT_DOORS: u32 = 2u;     // fitting, but not open
+const BESIDE: u32 = 3u;         // empty, beside something fitting
+const BARE: u32 = 4u;           // empty
+
+/// Sets `aims[stage]`; returns how many cells there are.
+fn aim(stage: u32, how: u32, d: u32, slot: u32) -> u32 {
+    var count = 0u;
+    for (var y = 0u; y < height; y++) {
+        aims[stage][y] = 0u;
+        for (var x = 0u; x < width; x++) {
+            let i = y * STRIDE + x;
+            let cell = cell_at(i);
+            var good = false;
+            if (how == BARE || how == BESIDE) {
+                // The only thing that is fetched leaves its cell.
+                good = has(IS_EMPTY, cell) || (fetching && i == spot);
+                if (good && how == BESIDE) { good = near(i, d, slot); }
+            } else {
+                var looked_at = cell;
+                if (how == REMEMBERED) { looked_at = remembered(cell); }
+                good = fits(looked_at, d, slot) && !(how == SHUT_DOORS && (cell & 15u) == OPEN);
+            }
+            if (!good) { continue; }
+            aims[stage][y] |= 1u << x;
+            count += 1u;
+            if (stage == 1u) { spot = i; }
+        }
+    }
+    if (stage == 1u && count != 1u) { spot = CELLS; }
+    return count;
+}
+
+/// The first clause of a part that is not fulfilled, CLAUSES if there is none.
+fn open_clause_of(part: u32) -> u32 {
+    for (var n = 0u; n < PER_PART; n++) {
+        let k = part * PER_PART + n;
+        if ((clause(k) & 7u) != 0u && (mission & (2u << k)) == 0u) { return k; }
+    }
+    return CLAUSES;
+}
+
+/// What the mission asks for next. False if it cannot be done.
+fn choose_goal() -> bool {
+    let turn = mission & 1u;
+    let k = open_clause_of(part_in_turn(turn));
+    if (k == CLAUSES) { return false; }
+    let c = clause(k);
+    let kind = c & 7u;
+    let first = first_desc(c);
+    let held = hand != 0u && fits(hand, first, 2u * k);
+    var how = FITTING;
+    var d = first;
+    var slot = 2u * k;
+    last_act = NOTHING;
+    fetching = false;
+    spot = CELLS;
+    if (kind == REACH) { last_act = FORWARD; }
+    if (kind == GOTO) { how = REMEMBERED; }
+    if (kind == OPEN_DOOR) {
+        how = SHUT_DOORS;
+        last_act = TOGGLE;
+    }
+    if (kind == PICK) {
+        last_act = PICKUP;
+        if (PARTS > 1u && turn == 0u && order() != 0u && !held && !more_to_do(part_in_turn(0u), k)) {
+            // Where it is picked up on the way to the next part's goal, the way goes by there.
+            let next = open_clause_of(part_in_turn(1u));
+            if (next < CLAUSES && (clause(next) & 7u) == GOTO) {
+                fetching = true;
+                how = REMEMBERED;
+                last_act = NOTHING;
+                d = first_desc(clause(next));
+                slot = 2u * next;
+            }
+        }
+    }
+    if (kind == PUT_NEXT) {
+        fetching = !held;
+        how = BESIDE;
+        last_act = DROP;
+        d = second_desc(c);
+        slot = 2u * k + 1u;
+    }
+    // What is fetched; the end; and where there is no such end, another one.
+    for (var n = select(1u, 0u, fetching); n < 3u; n++) {
+        let end = n > 0u;
+        let found = aim(select(1u, 0u, end), select(FITTING, how, end), select(first, d, end), select(2u * k, slot, end));
+        if (n == 0u && found == 0u) { return false; }
+        if (n > 0u && found > 0u) { return true; }
+        if (n == 1u) {
+            if (how == SHUT_DOORS) {
+                // Open already: it must be shut to be opened.
+                how = FITTING;
+            } else {
+                // What is asked for is in the hand itself.
+                if (hand == 0u || !fits(hand, d, slot)) { return false; }
+                fetching = false;
+                last_act = DROP;
+                how = BARE;
+            }
+        }
+    }
+    return false;
+}
+
+/// Does the part have an open clause other than `k`?
+fn more_to_do(part: u32, k: u32) -> bool {
+    for (var n = 0u; n < PER_PART; n++) {
+        let other = part * PER_PART + n;
+        if (other != k && (clause(other) & 7u) != 0u && (mission & (2u << other)) == 0u) { return true; }
+    }
+    return false;
+}
+
+/// A set's cells of row y and those beside them.
+fn grown(above: u32, here: u32, below: u32) -> u32 { return here | (here << 1u) | (here >> 1u) | above | below; }
+
+/// Cells within reach of the hand of one who walks (`far` 0), or walks and carries things away (1).
+fn reach(far: u32, y: u32) -> u32 {
+    return grown(in_walk[far][max(y, 1u) - 1u], in_walk[far][y], in_walk[far][min(y + 1u, H - 1u)]);
+}
+
+/// Fills `in_walk`. The cell of what is fetched counts as free.
+fn walk_about() {
+    for (var far = 0u; far < 2u + slots.pad0; far++) {
+        for (var y = 0u; y < height; y++) { in_walk[far][y] = select(0u, 1u << u32(at.x), y == u32(at.y)); }
+        var grew = true;
+        for (var n = 0u; n < CELLS && grew; n++) {
+            grew = false;
+            for (var y = 0u; y < height; y++) {
+                var open_to = ground[y] | select(0u, loose[y], far == 1u);
+                if (fetching && spot < CELLS && bit_of(spot).x == y) { open_to |= bit_of(spot).y; }
+                let old = in_walk[far][y];
+                let more = old | (reach(far, y) & open_to);
+                grew = grew || more != old;
+                in_walk[far][y] = more;
+            }
+        }
+    }
+}
+
+fn in_reach(far: u32, stage: u32) -> bool {
+    var found = false;
+    for (var y = 0u; y < height; y++) { found = found || (reach(far, y) & aims[stage][y]) != 0u; }
+    return found;
+}
+
+/// Turns a goal out of reach into the goal of clearing the way to it: of carrying off what lies there, or of unlocking a door.
+/// False if that cannot be done either.
+fn clear_the_way(stage: u32) -> bool {
+    let locked_out = !in_reach(1u, stage);
+    if (!locked_out && BALLS > 0u) { return false; }
+    // Backwards from there to the first thing, or lock, that the agent can reach.
+    let far = u32(locked_out);
+    var front = aims[stage];
+    var i = CELLS;
+    for (var n = 0u; n < CELLS && i == CELLS; n++) {
+        for (var y = 0u; y < height; y++) {
+            let met = front[y] & select(loose[y], locks[y], locked_out) & reach(far, y);
+            if (met != 0u) { i = y * STRIDE + countTrailingZeros(met); }
+        }
+        var grew = false;
+        for (var y = 0u; y < height; y++) {
+            let wide = grown(front[max(y, 1u) - 1u], front[y], front[min(y + 1u, H - 1u)]);
+            let more = front[y] | (wide & (ground[y] | loose[y] | locks[y]));
+            grew = grew || more != front[y];
+            front[y] = more;
+        }
+        if (!grew) { break; }
+    }
+    if (i == CELLS) { return false; }
+    let key = thing(KEY, (cell_at(i) >> 4u) & 7u);
+    let unlock = locked_out && (hand & 0x7fu) != key;
+    fetching = false;
+    spot = CELLS;
+    var keys = 0u;
+    var box = CELLS;
+    for (var y = 0u; y < height; y++) {
+        aims[0][y] = 0u;
+        aims[1][y] = 0u;
+        for (var x = 0u; x < width; x++) {
+            let place = y * STRIDE + x;
+            let cell = cell_at(place);
+            if ((cell & 15u) == FULL_BOX) { box = place; }
+            if (!unlock || (cell & 0x7fu) != key) { continue; }
+            aims[1][y] |= 1u << x;
+            keys += 1u;
+            spot = place;
+        }
+    }
+    if (keys != 1u) { spot = CELLS; }
+    fetching = keys > 0u;
+    last_act = select(PICKUP, TOGGLE, locked_out);
+    if (unlock && !fetching) {
+        // The key is in the box with contents.
+        if (box == CELLS) {
+            if ((hand & 15u) != FULL_BOX) { return false; }
+            last_act = DROP;
+            for (var y = 0u; y < height; y++) {
+                for (var x = 0u; x < width; x++) { aims[0][y] |= u32(has(IS_EMPTY, cell_at(y * STRIDE + x))) << x; }
+            }
+            return true;
+        }
+        i = box;
+    }
+    aims[0][bit_of(i).x] = bit_of(i).y;
+    return true;
+}
+
+/// Where things may be put down so that they are not in the way: with `care` 2 not beside a door or a thing, and with 1 or 2 only
+/// where the cells around stay joined.
+fn put_down_cells(care: u32) {
+    for (var y = 1u; y < height - 1u; y++) {
+        aims[2][y] = 0u;
+        for (var x = 1u; x < width - 1u; x++) {
+            let i = y * STRIDE + x;
+            if (!has(IS_EMPTY, cell_at(i))) { continue; }
+            var ring = 0u;
+            var beside = false;
+            // Around the cell, from the upper left on.
+            for (var n = 0u; n < 8u + slots.pad0; n++) {
+                let dx = select(select(0, 1, n >= 2u && n <= 4u), -1, n == 0u || n >= 6u);
+                let dy = select(select(0, 1, n >= 4u && n <= 6u), -1, n <= 2u);
+                let cell = cell_at(index(vec2(i32(x) + dx, i32(y) + dy)));
+                let free = has(IS_WALKABLE | (1u << CLOSED) | (1u << LOCKED), cell) && (cell & 15u) != LAVA;
+                ring |= u32(!free) << n;
+                beside = beside || ((n & 1u) != 0u && (has(IS_DOOR, cell) || (care == 2u && has(IS_PORTABLE, cell))));
+            }
+            let changes = countOneBits(ring ^ (((ring << 1u) | (ring >> 7u)) & 0xffu));
+            if (care == 0u || (changes <= 2u && !beside)) { aims[2][y] |= 1u << x; }
+        }
+    }
+    aims[2][0] = 0u;
+    aims[2][H - 1u] = 0u;
+}
+
+/// Poses of direction `d` in row y that face what the stage is about.
+fn facing_aim(what: u32, d: u32, y: u32) -> u32 {
+    if (d == 0u) { return aims[what][y] >> 1u; }
+    if (d == 2u) { return aims[what][y] << 1u; }
+    if (d == 1u) { return select(0u, aims[what][min(y + 1u, H - 1u)], y + 1u < H); }
+    return select(0u, aims[what][max(y, 1u) - 1u], y > 0u);
+}
+
+const STAGES: u32 = 3u;
+
+/// The first action of a shortest way, and its length, as `advice` has them; 0 if there is no way.
+fn shortest(stages: vec3<u32>, count: u32) -> u32 {
+    // stages: which of `aims` each stage of the search is about, from the end; [stage][direction][row].
+    var poses: array<array<array<u32, H>, 4>, STAGES>;
+    var floor_of: array<array<u32, H>, STAGES>;
+    for (var s = 0u; s < count; s++) {
+        for (var y = 0u; y < height; y++) { floor_of[s][y] = ground[y]; }
+        // After it is fetched, its cell is free.
+        if (s == 0u && fetching && spot < CELLS) { floor_of[s][bit_of(spot).x] |= bit_of(spot).y; }
+        for (var d = 0u; d < 4u + slots.pad0; d++) {
+            for (var y = 0u; y < height; y++) {
+                poses[s][d][y] = select(0u, facing_aim(stages[s], d, y) & floor_of[s][y], s == 0u);
+            }
+        }
+    }
+    // The agent stands where it stands.
+    let x = u32(at.x);
+    let y0 = u32(at.y);
+    let top = count - 1u;
+    let act = select(select(PICKUP, DROP, stages[top] == 2u), last_act, top == 0u);
+    let final_step = u32(last_act != NOTHING);
+    let front_cell = ahead();
+    let front = bit_of(front_cell);
+    let faced = (aims[stages[top]][front.x] & front.y) != 0u;
+    if (top == 0u && faced) {
+        // Facing it is enough for a goto clause, and picking up never turns the agent or makes it forget.
+        return select(last_act, PICKUP, last_act == NOTHING) | ((final_step + 1u) << 8u);
+    }
+    for (var n = 0u; n < WAVES; n++) {
+        let length = (n + 1u + final_step + 1u) << 8u;
+        if (((poses[top][(facing + 3u) & 3u][y0] >> x) & 1u) != 0u) { return LEFT | length; }
+        if (((poses[top][(facing + 1u) & 3u][y0] >> x) & 1u) != 0u) { return RIGHT | length; }
+        if ((poses[top][facing][front.x] & front.y) != 0u) {
+            return select(FORWARD, TOGGLE, (cell_at(front_cell) & 15u) == CLOSED) | length;
+        }
+        if (top > 0u && faced && ((poses[top - 1u][facing][y0] >> x) & 1u) != 0u) { return act | length; }
+        var grew = false;
+        for (var k = 0u; k < count; k++) {
+            // From the first stage on, so that each sees the later one as it was.
+            let s = top - k;
+            var above = 0u;
+            for (var y = 0u; y < height; y++) {
+                let can = floor_of[s][y];
+                let old = vec4(poses[s][0][y], poses[s][1][y], poses[s][2][y], poses[s][3][y]);
+                let below = select(0u, poses[s][1][min(y + 1u, H - 1u)], y + 1u < H);
+                var more = old | old.yzwx | old.wxyz;
+                more |= vec4(old.x >> 1u, below, old.z << 1u, above);
+                if (s > 0u) {
+                    more |= vec4(facing_aim(stages[s], 0u, y) & poses[s - 1u][0][y], facing_aim(stages[s], 1u, y) & poses[s - 1u][1][y],
+                        facing_aim(stages[s], 2u, y) & poses[s - 1u][2][y], facing_aim(stages[s], 3u, y) & poses[s - 1u][3][y]);
+                }
+                more &= vec4(can);
+                grew = grew || any(more != old);
+                above = old.w;
+                for (var d = 0u; d < 4u; d++) { poses[s][d][y] = more[d]; }
+            }
+        }
+        if (!grew) { break; }
+    }
+    return 0u;
+}
+
+/// The advice word: action, and length of the way plus 1, or 0 where there is no way.
+fn advise() -> u32 {
+    survey();
+    if (!choose_goal()) { return LEFT; }
+    var clear = false;
+    for (var n = 0u; n < 6u + slots.pad0; n++) {
+        walk_about();
+        // The end first: the hand must be empty for what is in the way there.
+        var blocked = NOTHING;
+        if (fetching && !in_reach(0u, 1u)) { blocked = 1u; }
+        if (!in_reach(0u, 0u)) { blocked = 0u; }
+        if (blocked == NOTHING) {
+            clear = true;
+            break;
+        }
+        if (!clear_the_way(blocked)) { break; }
+    }
+    if (!clear) { return LEFT; }
+    let full = hand != 0u && (fetching || last_act == PICKUP);
+    let stages = vec3(0u, select(2u, 1u, fetching), 2u);
+    let count = 1u + u32(fetching) + u32(full);
+    for (var n = 0u; n < 3u + slots.pad0; n++) {
+        if (full) { put_down_cells(2u - n); }
+        let word = shortest(stages, count);
+        if (word != 0u || !full) { return select(LEFT, word, word != 0u); }
+    }
+    return LEFT;
+}
+
+/// Notes what the expert would do now.
+@compute @workgroup_size(WORKGROUP)
+fn env_expert(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    if (!enter(group, lane)) { return; }
+    state[word(ADVICE_0)] = advise();
+}

@@ -1,0 +1,600 @@
+//! Grid worlds: BabyAI's levels (`babyai/…`, BALROG's tasks among them) and MiniGrid's layouts (`minigrid/…`). The rules are in
+//! `shaders/grid/`, this folder says levels, shapes and words; `docs/environments/grid.md` describes them.
+
+pub mod cell;
+mod levels;
+pub mod mission;
+pub mod options;
+pub(crate) mod parity;
+mod state;
+pub mod text;
+
+use crate::env::{ActionSpace, EnvSpec, VecEnv};
+use crate::frame::{Colour, Frame, PALETTE, Shape};
+use crate::gpu::{Access, Gpu, GpuError, Region};
+use crate::kernels::{
+    Grid as Groups, Kernels, Program, THREAD_WORDS, constants, thread_source, thread_state,
+};
+use crate::registry::{self, Batch, Driver, EnvError, EnvOptions};
+use cell::{COLOURS, Cell, DOOR_STATES, OBJECTS};
+use levels::{File, Level, Limit, Words};
+use options::{CriticState, Encoding, GridOptions};
+pub use state::{Advice, World};
+use text::{Image, VIEW};
+
+/// Names of a family, `babyai` or `minigrid`.
+pub(crate) fn names(family: &str) -> Vec<String> {
+    let all = levels::all().into_iter().map(|l| l.name);
+    all.filter(|n| n.split('/').next() == Some(family))
+        .collect()
+}
+
+/// A level with its options, checked.
+#[derive(Clone, Debug)]
+pub struct GridConfig {
+    level: Level,
+    pub options: GridOptions,
+}
+
+/// Finds `babyai/NAME` or `minigrid/NAME` and reads its options.
+///
+/// # Errors
+/// [`EnvError::Unknown`], [`EnvError::Options`], [`EnvError::Option`].
+pub fn configure(name: &str, options: &EnvOptions) -> Result<GridConfig, EnvError> {
+    let level = levels::all().into_iter().find(|l| l.name == name);
+    let level = level.ok_or_else(|| registry::unknown(name))?;
+    let options: GridOptions = serde_json::from_value(serde_json::Value::Object(options.clone()))
+        .map_err(|e| EnvError::Options {
+        env: name.to_owned(),
+        reason: e.to_string(),
+    })?;
+    options.check(name, level.takes_distractors)?;
+    Ok(GridConfig { level, options })
+}
+
+impl GridConfig {
+    pub fn width(&self) -> usize {
+        self.level.width
+    }
+
+    pub fn height(&self) -> usize {
+        self.level.height
+    }
+
+    /// Clauses of a part of the mission.
+    pub fn clauses_per_part(&self) -> usize {
+        self.level.per_part
+    }
+
+    /// Steps per navigation where the limit depends on the mission, and the longest limit.
+    fn limits(&self) -> (u32, u32) {
+        match (self.options.max_steps, self.level.limit) {
+            (Some(steps), _) | (None, Limit::Steps(steps)) => (0, steps),
+            (None, Limit::Navigations(most)) => {
+                let each = self.level.navigation_steps();
+                (each, each * most)
+            }
+        }
+    }
+
+    /// Features of the mission's code in an observation.
+    fn mission_features(&self) -> usize {
+        let l = &self.level;
+        let one_hot = self.options.encoding == Encoding::OneHot;
+        let size = |categories: usize| if one_hot { categories } else { 1 };
+        let description = size(6) + size(7) + if l.places { size(5) } else { 0 };
+        let clause = size(6) + description * if l.two_descriptions { 2 } else { 1 };
+        l.clauses() * clause + if l.parts > 1 { size(3) } else { 0 }
+    }
+
+    pub fn spec(&self) -> EnvSpec {
+        let l = &self.level;
+        let one_hot = self.options.encoding == Encoding::OneHot;
+        let (cell, direction) = if one_hot { (20, 4) } else { (3, 1) };
+        let obs = VIEW * VIEW * cell + direction + self.mission_features();
+        let names = [
+            "left", "right", "forward", "pickup", "drop", "toggle", "done",
+        ];
+        EnvSpec {
+            name: l.name.clone(),
+            agents: 1,
+            obs,
+            state: match self.options.critic_state {
+                CriticState::View => obs,
+                CriticState::Grid => 3 * l.width * l.height + 3 + 7 * l.clauses(),
+            },
+            actions: ActionSpace::Discrete(l.actions),
+            max_steps: self.limits().1 as usize,
+            action_names: names[..l.actions].iter().map(|&n| n.to_owned()).collect(),
+            reference: l.reference,
+        }
+    }
+
+    fn layout(&self, envs: usize, advice: bool) -> Layout {
+        let l = &self.level;
+        Layout {
+            envs,
+            width: l.width,
+            height: l.height,
+            cell_bits: if l.places { 16 } else { 8 },
+            clauses: l.clauses(),
+            balls: l.balls,
+            advice: usize::from(advice),
+        }
+    }
+
+    /// The mission in the words that the agent is given.
+    pub fn words(&self, world: &World) -> String {
+        match self.level.words {
+            Words::Fixed(text) => text.to_owned(),
+            Words::Clauses => world.mission.text(self.level.per_part),
+        }
+    }
+
+    /// Rewards by navigations and step, as bits, then the level before anything is placed.
+    fn tables(&self, layout: &Layout) -> Vec<u32> {
+        let (each, longest) = self.limits();
+        let rows = longest.checked_div(each).unwrap_or(1);
+        let mut words = Vec::new();
+        for row in 1..=rows {
+            let limit = if each == 0 { longest } else { row * each };
+            let horizon = f64::from(self.options.reward_horizon.unwrap_or(limit));
+            let reward = |step: u32| (1.0 - 0.9 * (f64::from(step) / horizon)) as f32;
+            words.extend((0..=longest).map(|step| reward(step).to_bits()));
+        }
+        words.extend(layout.pack_cells(&self.level.template()));
+        words
+    }
+}
+
+/// Where the words of the state lie; `grid.wgsl` says the same.
+#[derive(Clone, Copy, Debug)]
+struct Layout {
+    envs: usize,
+    width: usize,
+    height: usize,
+    cell_bits: usize,
+    clauses: usize,
+    balls: usize,
+    /// Words of the expert's advice, 0 or 1.
+    advice: usize,
+}
+
+impl Layout {
+    fn place(&self, word: usize, env: usize) -> usize {
+        (THREAD_WORDS + word) * self.envs + env
+    }
+
+    fn advice_at(&self) -> usize {
+        3 + self.clauses + self.balls
+    }
+
+    fn grid_at(&self) -> usize {
+        self.advice_at() + self.advice
+    }
+
+    /// A row begins with a word.
+    fn row_words(&self) -> usize {
+        self.width.div_ceil(32 / self.cell_bits)
+    }
+
+    fn grid_words(&self) -> usize {
+        self.row_words() * self.height
+    }
+
+    fn words(&self) -> usize {
+        self.grid_at() + self.grid_words()
+    }
+
+    /// The word and the first bit of cell `i = y · width + x`.
+    fn cell(&self, i: usize) -> (usize, usize) {
+        let per_word = 32 / self.cell_bits;
+        let (x, y) = (i % self.width, i / self.width);
+        let word = self.grid_at() + y * self.row_words() + x / per_word;
+        (word, x % per_word * self.cell_bits)
+    }
+
+    /// The words of a level, from the grid's first on. What is left of a row's last word is wall.
+    fn pack_cells(&self, cells: &[Cell]) -> Vec<u32> {
+        let per_word = 32 / self.cell_bits;
+        let (mut words, stride) = (vec![0; self.grid_words()], self.row_words() * per_word);
+        for y in 0..self.height {
+            for x in 0..stride {
+                let cell = match x < self.width {
+                    true => cells[y * self.width + x],
+                    false => Cell::WALL,
+                };
+                words[y * self.row_words() + x / per_word] |=
+                    u32::from(cell.0) << (x % per_word * self.cell_bits);
+            }
+        }
+        words
+    }
+}
+
+/// A batch of grid worlds on the device.
+pub struct Grid {
+    config: GridConfig,
+    spec: EnvSpec,
+    layout: Layout,
+    kernels: Kernels,
+    /// Begins episodes, over so many workgroups; after a step only where environments do not stay as they ended.
+    restart: wgpu::ComputePipeline,
+    chunks: (u32, u32),
+    restarts: bool,
+    experts_turn: bool,
+    expert: Option<wgpu::ComputePipeline>,
+}
+
+/// Environments whose ends a workgroup gathers: enough to fill its invocations with levels to generate.
+const CHUNK: usize = 256;
+
+impl Grid {
+    /// # Errors
+    /// [`EnvError::Empty`] for an empty batch, [`GpuError::TooLarge`] for one that the adapter cannot bind.
+    pub fn new(gpu: &Gpu, config: GridConfig, batch: &Batch) -> Result<Self, EnvError> {
+        let name = config.level.name.clone();
+        Kernels::guarded(gpu, &name, batch, || Self::build(gpu, config, batch))
+    }
+
+    fn build(gpu: &Gpu, config: GridConfig, batch: &Batch) -> Result<Self, EnvError> {
+        let spec = config.spec();
+        let advice = config.options.expert || batch.driver == Driver::Heuristic;
+        let layout = config.layout(batch.envs(), advice);
+        let groups = Groups::thread(gpu, batch);
+        let tables = gpu.storage_from("grid tables", &config.tables(&layout));
+        // One agent whose critic sees what it sees: the observation's memory serves as the state's.
+        let shared = config.options.critic_state == CriticState::View;
+        let written = EnvSpec {
+            state: if shared { 0 } else { spec.state },
+            ..spec.clone()
+        };
+        let mut kernels = Kernels::new(
+            gpu,
+            batch,
+            Program {
+                spec: &written,
+                source: source(&config, &written, batch, groups, advice),
+                grid: groups,
+                state: thread_state(batch.envs(), layout.words()),
+                extra: &[(Access::Read, tables.binding())],
+            },
+        )?;
+        if shared {
+            kernels.io.state = kernels.io.obs.clone();
+            kernels.io.final_state = kernels.io.final_obs.clone();
+        }
+        allow_everything(gpu, &kernels.io.avail);
+        let expert = advice.then(|| kernels.entry(gpu, "env_expert"));
+        let chunks = Groups::new(groups.workgroup, batch.envs(), CHUNK, "thread");
+        let restart = kernels.entry(gpu, "env_restart");
+        Ok(Self {
+            config,
+            spec,
+            layout,
+            kernels,
+            restart,
+            chunks: chunks.groups,
+            restarts: !batch.keep_ended,
+            experts_turn: batch.driver == Driver::Heuristic,
+            expert,
+        })
+    }
+
+    pub fn config(&self) -> &GridConfig {
+        &self.config
+    }
+
+    /// Notes what the expert would do now, for [`Grid::advice`]. Does nothing in a batch without expert (option `expert`, or
+    /// [`Driver::Heuristic`]).
+    pub fn record_expert(&self, pass: &mut wgpu::ComputePass<'_>) {
+        if let Some(expert) = &self.expert {
+            self.kernels.record_entry(pass, expert, None, None);
+        }
+    }
+
+    fn begin_episodes(&self, pass: &mut wgpu::ComputePass<'_>, t: Option<usize>) {
+        self.kernels
+            .record_entry(pass, &self.restart, t, Some(self.chunks));
+    }
+
+    /// The view in an observation of this environment.
+    pub fn image(&self, obs: &[f32]) -> Image {
+        let mut image = Image::default();
+        let (cells, one_hot) = (
+            VIEW * VIEW,
+            self.config.options.encoding == Encoding::OneHot,
+        );
+        let width = if one_hot { 20 } else { 3 };
+        for (i, cell) in obs.chunks(width).take(cells).enumerate() {
+            image[i / VIEW][i % VIEW] = if one_hot {
+                let which = |range: std::ops::Range<usize>| {
+                    cell[range].iter().position(|&x| x == 1.0).unwrap_or(0) as u8
+                };
+                [which(0..11), which(11..17), which(17..20)]
+            } else {
+                [cell[0] as u8, cell[1] as u8, cell[2] as u8]
+            };
+        }
+        image
+    }
+}
+
+/// No action is ever forbidden, so that the mask is written once and not by the steps.
+fn allow_everything(gpu: &Gpu, avail: &Region) {
+    let piece = vec![1.0f32; 1 << 20];
+    let mut offset = 0;
+    while offset < avail.size {
+        let bytes = (avail.size - offset).min(4 * piece.len() as u64);
+        let part = Region {
+            buffer: avail.buffer.clone(),
+            offset: avail.offset + offset,
+            size: bytes,
+        };
+        gpu.write(&part, &piece[..bytes as usize / 4]);
+        offset += bytes;
+    }
+}
+
+impl VecEnv for Grid {
+    fn spec(&self) -> &EnvSpec {
+        &self.spec
+    }
+
+    fn kernels(&self) -> &Kernels {
+        &self.kernels
+    }
+
+    fn record_reset(&self, pass: &mut wgpu::ComputePass<'_>) {
+        self.kernels.record_reset(pass);
+        self.begin_episodes(pass, None);
+    }
+
+    fn record_step(&self, pass: &mut wgpu::ComputePass<'_>, t: usize) {
+        if self.experts_turn {
+            self.record_expert(pass);
+        }
+        self.kernels.record_step(pass, t);
+        if self.restarts {
+            self.begin_episodes(pass, Some(t));
+        }
+    }
+
+    fn dispatches_per_step(&self) -> u32 {
+        1 + u32::from(self.experts_turn) + u32::from(self.restarts)
+    }
+
+    /// The header in and out, the seen square (21 or 28 words) and the key in; action, outcome and what is seen next.
+    fn bytes_per_step(&self) -> u64 {
+        let l = &self.layout;
+        let header = 2 * (THREAD_WORDS + 3) + l.clauses;
+        let square = VIEW * (VIEW.div_ceil(32 / l.cell_bits) + 1);
+        let critic = match self.config.options.critic_state {
+            CriticState::View => 0,
+            CriticState::Grid => self.spec.state,
+        };
+        4 * (header + square + 2 + 1 + 4 + self.spec.obs + critic) as u64
+    }
+
+    /// The level from above: walls grey, things in their colours, the agent a triangle; below it the mission and the hand.
+    fn frame(&self, gpu: &Gpu, env: usize) -> Result<Frame, GpuError> {
+        let words: Vec<World> = self.get_state(gpu)?;
+        Ok(draw(&self.config, &words[env]))
+    }
+}
+
+/// Okabe and Ito's colours nearest to MiniGrid's names; red, green, blue, purple, yellow, grey.
+const PAINT: [Colour; 6] = [
+    PALETTE[6],
+    PALETTE[3],
+    PALETTE[5],
+    PALETTE[7],
+    PALETTE[4],
+    [120, 120, 120],
+];
+
+fn draw(config: &GridConfig, world: &World) -> Frame {
+    let (w, h) = (config.level.width, config.level.height);
+    let mut shapes = Vec::new();
+    let mut text = String::new();
+    let own = (usize::from(world.x), usize::from(world.y));
+    let mut names = Vec::new();
+    for (i, cell) in world.cells.iter().enumerate() {
+        let (x, y) = (i % w, i / w);
+        let [object, colour, state] = cell.triple();
+        shapes.extend(picture(*cell, [x as f32, y as f32]));
+        text.push(if (x, y) == own {
+            ['>', 'v', '<', '^'][usize::from(world.direction & 3)]
+        } else {
+            match object {
+                2 => '#',
+                3 => ',',
+                4 => ['_', '+', 'L'][usize::from(state)],
+                5 => 'k',
+                6 => 'o',
+                7 => 'b',
+                8 => 'G',
+                9 => '~',
+                _ => '.',
+            }
+        });
+        if (4..8).contains(&object) {
+            let name = format!(
+                "{} {}",
+                COLOURS[usize::from(colour)],
+                OBJECTS[usize::from(object)]
+            );
+            let state = if object == 4 {
+                DOOR_STATES[usize::from(state)]
+            } else {
+                ""
+            };
+            names.push(format!("{state} {name} {x} {y}").trim_start().to_owned());
+        }
+        if x + 1 == w {
+            text.push('\n');
+        }
+    }
+    let (x, y) = (f32::from(world.x) + 0.5, f32::from(world.y) + 0.5);
+    let (fx, fy) =
+        [(1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0)][usize::from(world.direction & 3)];
+    shapes.push(Shape::Polygon {
+        points: vec![
+            [x + 0.4 * fx, y + 0.4 * fy],
+            [x - 0.35 * fx - 0.35 * fy, y - 0.35 * fy + 0.35 * fx],
+            [x - 0.35 * fx + 0.35 * fy, y - 0.35 * fy - 0.35 * fx],
+        ],
+        fill: PALETTE[0],
+    });
+    let mission = config.words(world);
+    let below = h as f32;
+    shapes.push(Shape::Text {
+        at: [w as f32 / 2.0, below + 0.5],
+        size: 0.45,
+        text: mission.clone(),
+        colour: PALETTE[0],
+    });
+    if let Some(hand) = world.hand {
+        shapes.extend(picture(hand, [0.0, below]));
+        let [object, colour, _] = hand.triple();
+        names.push(format!(
+            "carried: {} {}",
+            COLOURS[usize::from(colour)],
+            OBJECTS[usize::from(object)]
+        ));
+    }
+    text += &format!("{mission}\n{}\n", names.join(", "));
+    Frame {
+        size: [w as f32, below + 1.0],
+        background: [255, 255, 255],
+        shapes,
+        text,
+    }
+}
+
+/// A thing in the unit square whose upper left corner is `at`.
+fn picture(cell: Cell, [x, y]: [f32; 2]) -> Vec<Shape> {
+    let [object, colour, state] = cell.triple();
+    let fill = PAINT[usize::from(colour.min(5))];
+    let rect = |from: [f32; 2], size: [f32; 2], fill: Colour| Shape::Rect {
+        from: [x + from[0], y + from[1]],
+        size,
+        fill,
+    };
+    let circle = |centre: [f32; 2], radius: f32, fill: Colour| Shape::Circle {
+        centre: [x + centre[0], y + centre[1]],
+        radius,
+        fill,
+    };
+    match (object, state) {
+        (2, _) => vec![rect([0.0, 0.0], [1.0, 1.0], [150, 150, 150])],
+        (3, _) => vec![rect([0.05, 0.05], [0.9, 0.9], [220, 230, 245])],
+        (4, 0) => vec![
+            rect([0.0, 0.0], [0.12, 1.0], fill),
+            rect([0.88, 0.0], [0.12, 1.0], fill),
+        ],
+        (4, locked) => {
+            let middle = if locked == 2 { [0; 3] } else { [255; 3] };
+            vec![
+                rect([0.0, 0.0], [1.0, 1.0], fill),
+                circle([0.75, 0.5], 0.1, middle),
+            ]
+        }
+        (5, _) => vec![
+            circle([0.5, 0.28], 0.18, fill),
+            rect([0.45, 0.4], [0.1, 0.45], fill),
+            rect([0.55, 0.7], [0.15, 0.1], fill),
+        ],
+        (6, _) => vec![circle([0.5, 0.5], 0.32, fill)],
+        (7, _) => vec![
+            rect([0.15, 0.15], [0.7, 0.7], fill),
+            rect([0.25, 0.25], [0.5, 0.5], [255; 3]),
+            rect([0.15, 0.45], [0.7, 0.1], fill),
+        ],
+        (8, _) => vec![rect([0.0, 0.0], [1.0, 1.0], PAINT[1])],
+        (9, _) => vec![rect([0.0, 0.0], [1.0, 1.0], PALETTE[1])],
+        _ => Vec::new(),
+    }
+}
+
+/// The shader's text: constants of the level and its options, then the files.
+fn source(
+    config: &GridConfig,
+    spec: &EnvSpec,
+    batch: &Batch,
+    groups: Groups,
+    advice: bool,
+) -> String {
+    let (l, o) = (&config.level, &config.options);
+    let layout = config.layout(batch.envs(), advice);
+    let (each, longest) = config.limits();
+    let rows = longest.checked_div(each).unwrap_or(1) as usize;
+    let (size, cols, room_rows) = l.rooms;
+    // Episodes begin in a dispatch of their own.
+    let stepping = Batch {
+        keep_ended: true,
+        ..batch.clone()
+    };
+    let chunks = Groups::new(groups.workgroup, batch.envs(), CHUNK, "thread");
+    let constants = constants(spec, &stepping, groups)
+        .uint("CHUNK", CHUNK)
+        .uint("RESTART_GROUPS_X", chunks.groups.0 as usize)
+        .uint("W", l.width)
+        .uint("H", l.height)
+        .uint("CELL_BITS", layout.cell_bits)
+        .uint("CELL_SHIFT", if l.places { 1 } else { 2 })
+        .uint("CLAUSES", layout.clauses)
+        .uint("PER_PART", l.per_part)
+        .uint("PARTS", l.parts)
+        .uint("BALLS", l.balls)
+        .uint("ADVICE", layout.advice)
+        .uint("NAV_STEPS", each as usize)
+        .uint("REWARD_ROW", longest as usize + 1)
+        .uint("TEMPLATE", rows * (longest as usize + 1))
+        .uint("ROOM", size.max(3))
+        .uint("COLS", cols)
+        .uint("ROWS", room_rows)
+        .uint("MARGIN", usize::from(!l.open_walls))
+        .uint("DISTRACTORS", o.num_dists.unwrap_or(0) as usize)
+        .flag("TRACKED", l.tracked)
+        .flag("PLACES", l.places)
+        .flag("TWO_DESCS", l.two_descriptions)
+        .flag("KEYS_MATTER", l.keys_matter)
+        .flag("START_CARRYING", l.carrying)
+        .flag("SEE_THROUGH", l.see_through)
+        .flag("ONE_HOT", o.encoding == Encoding::OneHot)
+        .flag("GRID_STATE", o.critic_state == CriticState::Grid);
+    let mut files = vec![
+        include_str!("../../../shaders/grid/grid.wgsl"),
+        include_str!("../../../shaders/grid/verify.wgsl"),
+        include_str!("../../../shaders/grid/view.wgsl"),
+        include_str!("../../../shaders/grid/generate.wgsl"),
+        include_str!("../../../shaders/grid/restart.wgsl"),
+    ];
+    let toolkit = include_str!("../../../shaders/grid/roomgrid.wgsl");
+    match l.file {
+        File::Balrog => files.extend([toolkit, include_str!("../../../shaders/grid/balrog.wgsl")]),
+        File::Rooms => files.extend([toolkit, include_str!("../../../shaders/grid/levels.wgsl")]),
+        File::MiniGrid => files.push(include_str!("../../../shaders/grid/minigrid.wgsl")),
+    }
+    let balls = if l.balls > 0 {
+        include_str!("../../../shaders/grid/balls.wgsl")
+    } else {
+        "fn move_balls() {}"
+    };
+    let expert = if advice {
+        include_str!("../../../shaders/grid/expert.wgsl")
+    } else {
+        ""
+    };
+    let level = format!("fn level() -> bool {{ return {}; }}", l.call);
+    files.extend([balls, expert, &level]);
+    let text = thread_source(&constants, &files);
+    if let Ok(d) = std::env::var("GRID_DUMP") {
+        std::fs::write(d, &text).unwrap();
+    }
+    if let Ok(d) = std::env::var("GRID_SRC") {
+        return std::fs::read_to_string(d).unwrap();
+    }
+    text
+}
