@@ -115,7 +115,7 @@ pub struct Config {
     /// Episodes of each evaluation, per member.
     pub eval_episodes: usize,
 
-    /// Whether dense layers give an invocation a row, where they can: on software devices if `None`. Results differ in their
+    /// Whether dense layers give an invocation whole rows, where they can: on software devices if `None`. Results differ in their
     /// rounding only, so it is no key of a file.
     #[serde(skip)]
     pub by_rows: Option<bool>,
@@ -356,7 +356,7 @@ fn choices(key: &str) -> Option<&'static [&'static str]> {
 }
 
 impl Config {
-    /// Whether dense layers give an invocation a row.
+    /// Whether dense layers give an invocation whole rows.
     pub(crate) fn by_rows(&self, gpu: &Gpu) -> bool {
         self.by_rows.unwrap_or(gpu.is_software())
     }

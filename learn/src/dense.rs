@@ -5,8 +5,8 @@
 //! device where these reach 10 to 14; a network of two hidden layers costs eight launches here.
 //!
 //! Two layouts. On GPUs an invocation computes a patch of rows and columns. On a software device its weights come from a
-//! uniform block and it computes a whole row: five times as fast there (`dense_forward_row.wgsl` says why), but with too few
-//! invocations to fill a GPU.
+//! uniform block and it computes four whole rows: ten times as fast there (`dense_forward_row.wgsl` says why), but with too
+//! few invocations to fill a GPU.
 
 use merit_sim::gpu::{Gpu, Region};
 
@@ -20,13 +20,15 @@ const GRAD: &str = include_str!("../../shaders/learn/dense_grad.wgsl");
 const FORWARD_ROW: &str = include_str!("../../shaders/learn/dense_forward_row.wgsl");
 const BACKWARD_ROW: &str = include_str!("../../shaders/learn/dense_backward_row.wgsl");
 const GRAD_ROW: &str = include_str!("../../shaders/learn/dense_grad_row.wgsl");
+const GRAD_X_BLOCK: &str = include_str!("../../shaders/learn/dense_grad_x_block.wgsl");
+const GRAD_X: &str = include_str!("../../shaders/learn/dense_grad_x.wgsl");
 
 /// Rows of one partial sum of the weight gradients, at most: many enough that the partial sums are small beside the
 /// activations, few enough that a thousand-row minibatch still fills a device.
 const CHUNK: usize = 256;
 
-/// Rows of a workgroup in the layout of an invocation a row.
-const ROW_GROUP: usize = 64;
+/// Rows of a workgroup in the layout by rows: eight invocations, four rows each.
+const ROW_GROUP: usize = 32;
 
 /// Rows and columns of the patch that one invocation computes.
 const PATCH: usize = 8;
@@ -58,7 +60,7 @@ pub struct Shape {
     pub stride: usize,
     /// Rows of one partial sum of the weight gradients.
     pub chunk: usize,
-    /// An invocation a row, where that can be bound.
+    /// Whole rows to an invocation, where they can be bound so.
     pub by_rows: bool,
 }
 
@@ -100,23 +102,26 @@ impl Shape {
         region.part(p * self.rows * width, self.rows * width)
     }
 
-    /// Kernel and bias of member `p`.
+    /// Kernel and bias of member `p`, as a block of four-word vectors.
     fn weights(&self, layer: &Dense, params: &Region, p: usize) -> Region {
-        let words = (layer.inputs + 1) * layer.outputs;
-        params.part(p * self.stride + layer.kernel, words)
+        params.part(p * self.stride + layer.kernel, block_words(layer))
     }
 }
 
-/// Whether an invocation may take a row: layers of at most 64 KiB, rows in whole workgroups.
+/// Words of a layer's kernel and bias, in whole vectors. The next layer begins at a multiple of [`UNIFORM_WORDS`].
+fn block_words(layer: &Dense) -> usize {
+    ((layer.inputs + 1) * layer.outputs).next_multiple_of(4)
+}
+
+/// Whether an invocation may take whole rows: layers of at most 64 KiB, rows in whole workgroups, a member's part of any
+/// width where a uniform binding may begin.
 fn by_rows(gpu: &Gpu, shape: &Shape, layer: &Dense) -> bool {
-    let bytes = 4 * (layer.inputs + 1) * layer.outputs;
     shape.by_rows
-        && shape.rows.is_multiple_of(ROW_GROUP)
+        && shape.rows.is_multiple_of(UNIFORM_WORDS)
         && shape.stride.is_multiple_of(UNIFORM_WORDS)
         && layer.kernel.is_multiple_of(UNIFORM_WORDS)
-        && layer.outputs.is_multiple_of(4)
         && layer.bias_from == 0
-        && bytes as u64 <= gpu.limits.max_uniform_buffer_binding_size
+        && 4 * block_words(layer) as u64 <= gpu.limits.max_uniform_buffer_binding_size
 }
 
 /// Whether a member's part may begin wherever rows do: parts are whole multiples of [`UNIFORM_WORDS`] words then.
@@ -230,6 +235,8 @@ impl Forward {
                 ]
             });
             let files = [ACTIVATION, FORWARD_ROW];
+            let fitting = |&n: &usize| layer.inputs.is_multiple_of(n);
+            let c = c.uint("UNROLL", [4, 3, 2].into_iter().find(fitting).unwrap_or(1));
             let groups = [shape.rows / ROW_GROUP, 1, 1];
             return Self(Product::many(
                 gpu,
@@ -324,11 +331,19 @@ impl Grad {
         partials: &Region,
     ) -> Self {
         let c = constants(shape, layer).uint("CHUNK", shape.chunk);
-        let block = 4 * shape.chunk * layer.outputs;
-        let uniform = dy.buffer.usage().contains(wgpu::BufferUsages::UNIFORM)
-            && block as u64 <= gpu.limits.max_uniform_buffer_binding_size
-            && shape.rows.is_multiple_of(shape.chunk);
-        if uniform && by_rows(gpu, shape, layer) && begins_aligned(&[x, dy, partials]) {
+        let most = gpu.limits.max_uniform_buffer_binding_size;
+        // Whether a chunk's rows of that many words can be a uniform block.
+        let block = |of: &Region, width: usize| {
+            of.buffer.usage().contains(wgpu::BufferUsages::UNIFORM)
+                && (4 * shape.chunk * width) as u64 <= most
+                && (shape.chunk * width).is_multiple_of(UNIFORM_WORDS)
+        };
+        if block(dy, layer.outputs)
+            && shape.rows.is_multiple_of(shape.chunk)
+            && by_rows(gpu, shape, layer)
+            && begins_aligned(&[x, dy, partials])
+        {
+            let x_block = block(x, layer.inputs);
             let parts = (0..shape.members * shape.chunks()).map(|i| {
                 let (p, chunk) = (i / shape.chunks(), i % shape.chunks());
                 let rows = |of: &Region, width: usize| {
@@ -336,19 +351,33 @@ impl Grad {
                     of.part(first * width, shape.chunk * width)
                 };
                 let sums = (chunk * shape.members + p) * shape.stride;
+                let x = rows(x, layer.inputs);
                 [
                     Part::Uniform(rows(dy, layer.outputs)),
-                    Part::Read(rows(x, layer.inputs)),
+                    if x_block {
+                        Part::Uniform(x)
+                    } else {
+                        Part::Read(x)
+                    },
                     Part::Write(partials.part(sums, shape.stride)),
                 ]
             });
-            // Its workgroups have 8 invocations: few rows of a kernel must do for all cores.
-            let groups = [(layer.inputs + 1).div_ceil(8), 1, 1];
+            // Where loading an input is dear it must do for more columns; else small kernels compile faster.
+            let (file, columns) = if x_block {
+                (GRAD_X_BLOCK, 4)
+            } else {
+                (GRAD_X, 8)
+            };
+            let fours = layer.outputs.div_ceil(4);
+            let columns = columns.min(fours);
+            let c = c.uint("COLUMNS4", columns);
+            let groups = [layer.inputs.div_ceil(32) + 1, fours.div_ceil(columns), 1];
+            let files = [file, GRAD_ROW];
             return Self(Product::many(
                 gpu,
                 "dense_grad_row",
                 &c,
-                &[GRAD_ROW],
+                &files,
                 parts,
                 groups,
             ));

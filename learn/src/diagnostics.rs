@@ -59,13 +59,13 @@ impl Diagnostics {
             .uint("SAMPLES", sizes.samples())
             .uint("RPM", sizes.member_rows())
             .uint("GROUPS", optimisers)
+            .uint("LOG_PROB", loss.place(Input::LogProb))
             .uint("OLD_LOG_PROB", loss.place(Input::OldLogProb))
             .uint("WORDS", WORDS);
         let kernel = |entry: &str| {
             let binds = [
                 Bind::Tick(ticks),
                 Bind::Read(&loss.batch.region),
-                Bind::Read(&loss.log_prob),
                 Bind::Read(&loss.losses),
                 Bind::Read(&loss.clip),
                 Bind::Read(&adam.norms),

@@ -2,6 +2,7 @@
 
 pub mod adam;
 pub mod burn_device;
+pub mod categorical;
 pub mod config;
 pub mod dense;
 pub mod diagnostics;

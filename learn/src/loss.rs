@@ -1,6 +1,7 @@
-//! PPO's loss (`ppo_family.md` §3) in burn, recorded once: from a minibatch's logits and values to their gradients.
+//! PPO's loss (`ppo_family.md` §3) in burn, recorded once: from a minibatch's log-probabilities, entropies and values to their
+//! derivatives.
 
-use burn::tensor::{Tensor, activation};
+use burn::tensor::Tensor;
 use merit_sim::gpu::{Gpu, Region};
 
 use crate::LearnError;
@@ -14,37 +15,35 @@ pub struct Coefficients {
     pub value: Vec<f32>,
 }
 
-/// The tensors of a minibatch that the loss reads, in the order in which they lie in its allocation.
+/// The tensors of a minibatch that the loss reads, each `[P, R]`, in the order in which they lie in its allocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// `[P, R, N]`: the network's logits, before the mask.
-    Logits,
-    /// `[P, R]`: the critic's values.
+    /// Of the action that was taken, by the policy that learns.
+    LogProb,
+    /// Of that policy.
+    Entropy,
+    /// The critic's values.
     Values,
-    /// `[P, R, N]`: 0, or 1e10 where the action was not available.
-    Penalty,
-    /// `[P, R, N]`: 1 at the action taken.
-    Taken,
-    /// `[P, R]`, all below: of the policy that collected.
+    /// Of the policy that collected.
     OldLogProb,
     /// Normalised over the minibatch.
     Advantage,
     /// The critic's target.
     Goal,
+    /// Of the critic at collection.
     OldValue,
 }
 
 impl Input {
-    const COUNT: usize = 8;
+    const COUNT: usize = 7;
 }
 
 /// What the loss leaves on the device.
 struct Outputs {
-    /// `[P, R, N]` and `[P, R]`: derivatives by logits and values.
-    logits_grad: Option<Tensor<3>>,
+    /// `[P, R]`: derivatives.
+    log_prob_grad: Option<Tensor<2>>,
+    entropy_grad: Option<Tensor<2>>,
     values_grad: Option<Tensor<2>>,
-    /// `[P, R]`
-    log_prob: Tensor<2>,
     /// `[P, 3]`: policy loss, value loss, entropy.
     losses: Tensor<2>,
 }
@@ -56,16 +55,20 @@ pub struct Loss {
     /// Read by every replay, so alive as long as the recording.
     _constants: Flat,
     recorded: Recorded<Outputs>,
-    pub logits_grad: Region,
+    /// `[P, R]`
+    pub log_prob_grad: Region,
+    /// `[P, R]`
+    pub entropy_grad: Region,
+    /// `[P, R]`
     pub values_grad: Region,
-    pub log_prob: Region,
+    /// `[P, 3]`: policy loss, value loss, entropy.
     pub losses: Region,
     /// `[P]`: the clip range, for the diagnostics.
     pub clip: Region,
 }
 
 impl Loss {
-    /// Records the loss of minibatches of `rows` samples per member with `actions` actions.
+    /// Records the loss of minibatches of `rows` samples per member.
     ///
     /// # Errors
     /// [`LearnError::Burn`].
@@ -73,23 +76,11 @@ impl Loss {
         gpu: &Gpu,
         burn: &BurnDevice,
         rows: usize,
-        actions: usize,
         coefficients: &Coefficients,
         clip_value: bool,
     ) -> Result<Self, LearnError> {
         let members = coefficients.clip.len();
-        let (per_action, per_row) = (vec![members, rows, actions], vec![members, rows]);
-        let batch = burn.flat(&[
-            per_action.clone(),
-            per_row.clone(),
-            per_action.clone(),
-            per_action,
-            per_row.clone(),
-            per_row.clone(),
-            per_row.clone(),
-            per_row,
-        ])?;
-        debug_assert_eq!(batch.shapes.len(), Input::COUNT);
+        let batch = burn.flat(&vec![vec![members, rows]; Input::COUNT])?;
         gpu.write(&batch.region, &vec![0.0_f32; batch.total_words()]);
         let constants = burn.flat(&[vec![members, 1], vec![members, 1], vec![members, 1]])?;
         for (i, values) in [
@@ -106,9 +97,9 @@ impl Loss {
         let outputs = &recorded.output;
         let absent = || LearnError::Burn("the loss has no gradient".into());
         Ok(Self {
-            logits_grad: burn.region(outputs.logits_grad.as_ref().ok_or_else(absent)?)?,
+            log_prob_grad: burn.region(outputs.log_prob_grad.as_ref().ok_or_else(absent)?)?,
+            entropy_grad: burn.region(outputs.entropy_grad.as_ref().ok_or_else(absent)?)?,
             values_grad: burn.region(outputs.values_grad.as_ref().ok_or_else(absent)?)?,
-            log_prob: burn.region(&outputs.log_prob)?,
             losses: burn.region(&outputs.losses)?,
             clip: constants.part(0),
             burn: burn.clone(),
@@ -140,39 +131,29 @@ impl Loss {
 
 /// The members' losses are added, so that the gradient of a member's part is its own loss's.
 fn ppo_loss(batch: &Flat, constants: &Flat, clip_value: bool) -> Outputs {
-    let (per_action, per_row) = (
-        |i: Input| Tensor::<3>::from_inner(batch.tensor(i as usize)),
-        |i: Input| Tensor::<2>::from_inner(batch.tensor(i as usize)),
-    );
+    let input = |i: Input| Tensor::<2>::from_inner(batch.tensor(i as usize));
     let constant = |i: usize| Tensor::<2>::from_inner(constants.tensor(i));
-    let logits = per_action(Input::Logits).require_grad();
-    let values = per_row(Input::Values).require_grad();
+    let log_prob = input(Input::LogProb).require_grad();
+    let entropy = input(Input::Entropy).require_grad();
+    let values = input(Input::Values).require_grad();
     let [members, rows] = values.dims();
     let (entropy_weight, value_weight) = (constant(1), constant(2));
     // Spread to the shape of the rows without a copy.
     let clip = constant(0).expand([members, rows]);
 
     // Policy: the pessimistic one of the surrogate and its clipped form.
-    let log_probs = activation::log_softmax(logits.clone() - per_action(Input::Penalty), 2);
-    let log_prob = (log_probs.clone() * per_action(Input::Taken))
-        .sum_dim(2)
-        .reshape([members, rows]);
-    let ratio = (log_prob.clone() - per_row(Input::OldLogProb)).exp();
+    let ratio = (log_prob.clone() - input(Input::OldLogProb)).exp();
     let clipped = ratio
         .clone()
         .max_pair(-clip.clone() + 1.0)
         .min_pair(clip.clone() + 1.0);
-    let advantage = per_row(Input::Advantage);
+    let advantage = input(Input::Advantage);
     let surrogate = (ratio * advantage.clone()).min_pair(clipped * advantage);
     let policy_loss = -surrogate.mean_dim(1);
-    // An unavailable action has probability 0 and log-probability −1e10: the product is 0, not a NaN.
-    let entropy = -(log_probs.clone().exp() * log_probs)
-        .sum_dim(2)
-        .reshape([members, rows])
-        .mean_dim(1);
+    let mean_entropy = entropy.clone().mean_dim(1);
 
     // Value: the larger one of the error and the error of the clipped change.
-    let (old_value, goal) = (per_row(Input::OldValue), per_row(Input::Goal));
+    let (old_value, goal) = (input(Input::OldValue), input(Input::Goal));
     let square = |x: Tensor<2>| x.clone() * x;
     let mut error = square(values.clone() - goal.clone());
     if clip_value {
@@ -182,15 +163,19 @@ fn ppo_loss(batch: &Flat, constants: &Flat, clip_value: bool) -> Outputs {
     }
     let value_loss = error.mean_dim(1) * 0.5;
 
-    let loss =
-        policy_loss.clone() - entropy.clone() * entropy_weight + value_loss.clone() * value_weight;
+    let loss = policy_loss.clone() - mean_entropy.clone() * entropy_weight
+        + value_loss.clone() * value_weight;
     let mut grads = loss.sum().backward();
     Outputs {
-        logits_grad: logits.grad_remove(&mut grads),
+        log_prob_grad: log_prob.grad_remove(&mut grads),
+        entropy_grad: entropy.grad_remove(&mut grads),
         values_grad: values.grad_remove(&mut grads),
-        log_prob: log_prob.inner(),
         losses: Tensor::cat(
-            vec![policy_loss.inner(), value_loss.inner(), entropy.inner()],
+            vec![
+                policy_loss.inner(),
+                value_loss.inner(),
+                mean_entropy.inner(),
+            ],
             1,
         ),
     }

@@ -76,10 +76,10 @@ impl Learner for Mappo {
             for minibatch in 0..sizes.minibatches {
                 let tick = ppo.minibatch_tick(epoch, minibatch);
                 ppo.record_gather(&mut to, tick);
-                ppo.record_forward(&mut to);
+                ppo.record_forward(&mut to, tick);
                 to.submit();
                 to.launches += ppo.loss.replay()?;
-                ppo.record_backward(&mut to);
+                ppo.record_backward(&mut to, tick);
                 ppo.adam.record_norms(&mut to, tick);
                 ppo.diagnostics.record_minibatch(&mut to, tick);
                 ppo.adam.record_step(&mut to, tick);

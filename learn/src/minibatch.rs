@@ -8,9 +8,9 @@ use crate::kernel::{Bind, Constants, Kernel, Recorder, Ticks};
 use crate::loss::{Input, Loss};
 use crate::sizes::Sizes;
 
-const TICK: &str = include_str!("../../shaders/learn/tick.wgsl");
+pub(crate) const TICK: &str = include_str!("../../shaders/learn/tick.wgsl");
 const RNG: &str = include_str!("../../shaders/common/rng.wgsl");
-const MINIBATCH: &str = include_str!("../../shaders/learn/minibatch.wgsl");
+pub(crate) const MINIBATCH: &str = include_str!("../../shaders/learn/minibatch.wgsl");
 const SHUFFLE: &str = include_str!("../../shaders/learn/shuffle.wgsl");
 const MOMENTS: &str = include_str!("../../shaders/learn/moments.wgsl");
 const GATHER: &str = include_str!("../../shaders/learn/gather.wgsl");
@@ -72,8 +72,6 @@ impl Minibatches {
             .uint("STATE", sizes.state)
             .uint("CRITIC", critic_columns)
             .uint("N", sizes.actions)
-            .uint("PENALTY", loss.place(Input::Penalty))
-            .uint("TAKEN", loss.place(Input::Taken))
             .uint("OLD_LOG_PROB", loss.place(Input::OldLogProb))
             .uint("ADVANTAGE", loss.place(Input::Advantage))
             .uint("GOAL", loss.place(Input::Goal))
@@ -109,8 +107,6 @@ impl Minibatches {
                 Bind::Read(&moments),
                 Bind::Read(&io.obs),
                 Bind::Read(&io.state),
-                Bind::Read(&io.avail),
-                Bind::Read(&io.actions),
                 Bind::Read(samples.log_probs),
                 Bind::Read(samples.values),
                 Bind::Read(&gae.goal),

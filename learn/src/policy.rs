@@ -38,7 +38,7 @@ pub struct Context<'a> {
     pub sizes: &'a Sizes,
     pub activate: Activate,
     pub rnn_reset: RnnReset,
-    /// An invocation a row, where it can be.
+    /// Whole rows to an invocation, where it can be.
     pub by_rows: bool,
     /// `[P, stride]`
     pub params: &'a Region,

@@ -7,6 +7,7 @@ use merit_sim::registry::{self, Batch, Driver, EnvOptions};
 use crate::LearnError;
 use crate::adam::{self, Adam, AdamConfig};
 use crate::burn_device::BurnDevice;
+use crate::categorical::Categorical;
 use crate::config::Config;
 use crate::dense::{Activate, Shape, Stack};
 use crate::diagnostics::Diagnostics;
@@ -88,6 +89,7 @@ pub struct Ppo {
     pub final_value: Option<Value>,
     pub gae: Gae,
     pub minibatches: Minibatches,
+    pub categorical: Categorical,
     pub actor: Stack,
     pub critic: Stack,
     pub loss: Loss,
@@ -180,14 +182,7 @@ impl Ppo {
             entropy: each(config.ent_coef),
             value: each(config.vf_coef),
         };
-        let loss = Loss::new(
-            gpu,
-            &burn,
-            rows,
-            sizes.actions,
-            &coefficients,
-            config.clip_value,
-        )?;
+        let loss = Loss::new(gpu, &burn, rows, &coefficients, config.clip_value)?;
 
         gpu.guarded("the learner's kernels", || {
             let adam = Adam::new(
@@ -234,6 +229,7 @@ impl Ppo {
                 &keys(gpu, &seeds, Purpose::Shuffle),
                 &ticks,
             );
+            let categorical = Categorical::new(gpu, &sizes, &io, &minibatches, &loss, &ticks);
             let recurrent = recurrent(&context, &shape, &networks, &io, &minibatches, &adam)?;
 
             let (critic, view) = (&networks.critic, networks.view);
@@ -255,7 +251,7 @@ impl Ppo {
                 }
             };
             let stack =
-                |net: &Network, trunk: usize, input: &Region, output: Input, grad: &Region| {
+                |net: &Network, trunk: usize, input: &Region, output: &Region, grad: &Region| {
                     let trunk = recurrent.as_ref().map(|r| {
                         let last = trunk.min(r.trunks.len() - 1);
                         // The second to write into a shared trunk adds.
@@ -269,7 +265,7 @@ impl Ppo {
                         &adam.params,
                         trunk.map_or(input, |(t, _)| &t.output),
                         trunk.map(|(t, add)| (&t.output_grad, add)),
-                        &loss.input(output),
+                        output,
                         grad,
                         &adam.partials,
                     )
@@ -294,15 +290,15 @@ impl Ppo {
                     &networks.actor,
                     0,
                     &minibatches.actor_input,
-                    Input::Logits,
-                    &loss.logits_grad,
+                    &categorical.logits,
+                    &categorical.logits_grad,
                 ),
                 critic: stack(
                     critic,
                     1,
                     &minibatches.critic_input,
-                    Input::Values,
-                    &loss.values_grad,
+                    &loss.input(Input::Values),
+                    &categorical.values_grad,
                 ),
                 diagnostics: Diagnostics::new(
                     gpu,
@@ -323,6 +319,7 @@ impl Ppo {
                 env,
                 gae,
                 minibatches,
+                categorical,
                 loss,
                 log_probs,
                 values,
@@ -361,15 +358,17 @@ impl Ppo {
         }
     }
 
-    /// Logits and values of a minibatch.
-    pub fn record_forward(&self, to: &mut Recorder) {
+    /// Log-probabilities, entropies and values of a minibatch.
+    pub fn record_forward(&self, to: &mut Recorder, tick: usize) {
         self.trunks().iter().for_each(|t| t.record_forward(to));
         self.actor.record_forward(to);
+        self.categorical.record_forward(to, tick);
         self.critic.record_forward(to);
     }
 
     /// From the loss's derivatives to those of all weights.
-    pub fn record_backward(&self, to: &mut Recorder) {
+    pub fn record_backward(&self, to: &mut Recorder, tick: usize) {
+        self.categorical.record_backward(to, tick);
         self.actor.record_backward(to);
         self.critic.record_backward(to);
         self.trunks().iter().for_each(|t| t.record_backward(to));

@@ -440,6 +440,9 @@ mod network {
     struct Batch {
         inputs: Vec<Vec<f64>>,
         seen: [Vec<f64>; 2],
+        /// What was available and taken, `[P, R, N]` and `[P, R]`.
+        avail: Vec<f64>,
+        actions: Vec<usize>,
         /// Per network: where its sequences forget, and what they begin with.
         recurrent: Vec<[Vec<f64>; 2]>,
     }
@@ -477,16 +480,8 @@ mod network {
         let (logits, values) = (evaluate(0, &net.actor), evaluate(1, &net.critic));
         let (mut policy, mut entropy, mut value) = (0.0, 0.0, 0.0);
         for (r, (logits, v)) in (p * rows..).zip(logits.iter().zip(values)) {
-            let penalty = &at(Input::Penalty)[r * SHOWN..(r + 1) * SHOWN];
-            let avail: Vec<_> = penalty.iter().map(|x| 1.0 - x / 1e10).collect();
-            let log_probs = log_softmax(logits, &avail);
-            let taken = &at(Input::Taken)[r * SHOWN..(r + 1) * SHOWN];
-            let log_prob: f64 = log_probs
-                .iter()
-                .zip(taken)
-                .filter(|(_, t)| **t == 1.0)
-                .map(|(l, _)| l)
-                .sum();
+            let log_probs = log_softmax(logits, &batch.avail[r * SHOWN..(r + 1) * SHOWN]);
+            let log_prob = log_probs[batch.actions[r]];
             let ratio = (log_prob - at(Input::OldLogProb)[r]).exp();
             let a = at(Input::Advantage)[r];
             policy -=
@@ -545,25 +540,49 @@ mod network {
                 ppo.gae.record(to);
                 ppo.minibatches.record_epoch(to, tick);
                 ppo.record_gather(to, tick);
-                ppo.record_forward(to);
+                ppo.record_forward(to, tick);
             });
             ppo.loss.replay().expect("replayed");
             run(|to| {
-                ppo.record_backward(to);
+                ppo.record_backward(to, tick);
                 ppo.adam.record_norms(to, tick);
             });
             let all = [
-                Input::Logits,
+                Input::LogProb,
+                Input::Entropy,
                 Input::Values,
-                Input::Penalty,
-                Input::Taken,
                 Input::OldLogProb,
                 Input::Advantage,
                 Input::Goal,
                 Input::OldValue,
             ];
             let trunks = ppo.recurrent.as_ref().map_or(&[][..], |r| &r.trunks);
+            // Where the second minibatch's samples lie in the rollout.
+            let (s, io) = (ppo.sizes, ppo.env.io().clone());
+            let order: Vec<u32> = gpu().read(&ppo.minibatches.order).expect("readable");
+            let items = order.len() / s.members;
+            let sources: Vec<usize> = (0..s.members * s.minibatch_rows())
+                .map(|i| {
+                    let (p, r) = (i / s.minibatch_rows(), i % s.minibatch_rows());
+                    let at = |i: usize| order[p * items + i] as usize;
+                    let (t, row) = match s.sequences {
+                        0 => {
+                            let item = at(s.minibatch_rows() + r);
+                            (item / s.member_rows(), item % s.member_rows())
+                        }
+                        n => (r / n, at(n + r % n)),
+                    };
+                    (t * s.members + p) * s.member_rows() + row
+                })
+                .collect();
+            let (avail, actions) = (read(&io.avail), gpu().read::<u32>(&io.actions));
+            let actions = actions.expect("readable");
             let batch = Batch {
+                avail: sources
+                    .iter()
+                    .flat_map(|i| avail[i * SHOWN..(i + 1) * SHOWN].to_vec())
+                    .collect(),
+                actions: sources.iter().map(|&i| actions[i] as usize).collect(),
                 inputs: all.map(|i| read(&ppo.loss.input(i))).to_vec(),
                 seen: [&ppo.minibatches.actor_input, &ppo.minibatches.critic_input].map(read),
                 recurrent: trunks
@@ -575,7 +594,7 @@ mod network {
             let stride = ppo.networks().stride();
 
             // The cases that make PPO's loss what it is do occur.
-            let log_probs = read(&ppo.loss.log_prob);
+            let log_probs = &batch.inputs[Input::LogProb as usize];
             let old = &batch.inputs[Input::OldLogProb as usize];
             let ratios: Vec<f64> = log_probs
                 .iter()
@@ -682,7 +701,7 @@ mod network {
             ppo.gae.record(to);
             ppo.minibatches.record_epoch(to, tick);
             ppo.record_gather(to, tick);
-            ppo.record_forward(to);
+            ppo.record_forward(to, tick);
         });
         gpu().write(
             &ppo.loss.input(Input::Advantage),
@@ -690,7 +709,7 @@ mod network {
         );
         ppo.loss.replay().expect("replayed");
         run(|to| {
-            ppo.record_backward(to);
+            ppo.record_backward(to, tick);
             ppo.adam.record_norms(to, tick);
             ppo.adam.record_step(to, tick);
         });
@@ -730,16 +749,23 @@ fn an_update_is_the_same_in_both_layouts() {
     }
 }
 
-/// The two layouts of the dense layers, over two members and several chunks, and the formulas in double precision.
+/// The two layouts of the dense layers, over two members and several chunks, and the formulas in double precision: widths that
+/// are multiples of four and not, a critic's head, and a layer whose inputs are too many for a uniform block.
 #[test]
 fn dense_layers_are_the_same_in_both_layouts() {
-    let (members, rows, hidden) = (2, 192, 24);
-    let layer = Dense::new(64, 20, hidden);
+    for (inputs, outputs) in [(20, 24), (21, 5), (33, 1), (38, 34), (260, 7)] {
+        one_dense_layer_is_the_same_in_both_layouts(inputs, outputs);
+    }
+}
+
+fn one_dense_layer_is_the_same_in_both_layouts(inputs: usize, hidden: usize) {
+    let (members, rows) = (2, 192);
+    let layer = Dense::new(64, inputs, hidden);
     let stride = layer.end().next_multiple_of(UNIFORM_WORDS);
     let upload = |stream: u32, n: usize| gpu().storage_from("in", &uniform(stream, n, -1.0, 1.0));
     let params = upload(1, members * stride);
     // As from a layer below, which ends in ReLU: about half are 0.
-    let x: Vec<f32> = uniform(2, members * rows * 20, -1.0, 1.0);
+    let x: Vec<f32> = uniform(2, members * rows * inputs, -1.0, 1.0);
     let x: Vec<f32> = x.iter().map(|v| v.max(0.0)).collect();
     let x = gpu().storage_from("x", &x);
     let dy = upload(3, members * rows * hidden);
@@ -748,7 +774,7 @@ fn dense_layers_are_the_same_in_both_layouts() {
         let mut shape = Shape::new(gpu(), members, rows, stride, hidden, by_rows);
         shape.chunk = 64;
         let out = |words: usize| gpu().storage("out", 4 * (members * words) as u64);
-        let (y, dx, twice) = (out(rows * hidden), out(rows * 20), out(rows * 20));
+        let (y, dx, twice) = (out(rows * hidden), out(rows * inputs), out(rows * inputs));
         let partials = out(shape.chunks() * stride);
         let relu = Activate::Relu;
         let forward = Forward::new(gpu(), &shape, &layer, relu, &params, &x, &y);
@@ -781,19 +807,21 @@ fn dense_layers_are_the_same_in_both_layouts() {
     for p in 0..members {
         for r in p * rows..(p + 1) * rows {
             for j in 0..hidden {
-                let sum: f64 = (0..20).map(|k| x[r * 20 + k] * weight(p, k, j)).sum();
+                let sum: f64 = (0..inputs)
+                    .map(|k| x[r * inputs + k] * weight(p, k, j))
+                    .sum();
                 y.push((sum + w[p * stride + layer.bias + j]).max(0.0));
                 sums[p * stride + layer.bias + j] += dy[r * hidden + j];
-                for k in 0..20 {
+                for k in 0..inputs {
                     let at = p * stride + layer.kernel + k * hidden + j;
-                    sums[at] += x[r * 20 + k] * dy[r * hidden + j];
+                    sums[at] += x[r * inputs + k] * dy[r * hidden + j];
                 }
             }
-            for k in 0..20 {
+            for k in 0..inputs {
                 let sum: f64 = (0..hidden)
                     .map(|j| dy[r * hidden + j] * weight(p, k, j))
                     .sum();
-                dx.push(if x[r * 20 + k] > 0.0 { sum } else { 0.0 });
+                dx.push(if x[r * inputs + k] > 0.0 { sum } else { 0.0 });
             }
         }
     }

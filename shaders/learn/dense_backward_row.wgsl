@@ -1,26 +1,47 @@
-// dx = (dy · kernelᵀ) ⊙ act'(x), an invocation a row; see dense_forward_row.wgsl.
-// Constants: ROWS, IN, OUT (a multiple of 4), ACT, ADD as in dense_backward.wgsl. After activation.
+// dx = (dy · kernelᵀ) ⊙ act'(x), an invocation four rows; see dense_forward_row.wgsl.
+// Constants: ROWS, IN, OUT, ACT, ADD as in dense_backward.wgsl. After activation.
 
-const OUT4: u32 = OUT / 4u;
+const OUT4: u32 = (OUT + 3u) / 4u;
 
-@group(0) @binding(0) var<uniform> weights: array<vec4<f32>, (IN + 1u) * OUT4>; // kernel [IN, OUT], then bias
+@group(0) @binding(0) var<uniform> weights: array<vec4<f32>, ((IN + 1u) * OUT + 3u) / 4u>; // kernel [IN, OUT], then bias
 @group(0) @binding(1) var<storage, read> dy: array<f32>;       // [ROWS, OUT]
 @group(0) @binding(2) var<storage, read> x: array<f32>;        // [ROWS, IN]
 @group(0) @binding(3) var<storage, read_write> dx: array<f32>; // [ROWS, IN]
 
-@compute @workgroup_size(64)
+fn weight(k: u32, c: u32) -> f32 {
+    let at = k * OUT + min(c, OUT - 1u);
+    return weights[at / 4u][at % 4u];
+}
+
+fn four_weights(k: u32, j: u32) -> vec4<f32> {
+    if (OUT % 4u == 0u) { return weights[k * OUT4 + j]; }
+    return vec4(weight(k, 4u * j), weight(k, 4u * j + 1u), weight(k, 4u * j + 2u), weight(k, 4u * j + 3u));
+}
+
+// Columns beyond the last are 0: their repeated weights count for nothing.
+fn derivative(row: u32, c: u32) -> f32 {
+    if (c >= OUT) { return 0.0; }
+    return dy[row * OUT + c];
+}
+
+@compute @workgroup_size(8)
 fn dense_backward_row(@builtin(global_invocation_id) id: vec3<u32>) {
-    let r = id.x;
-    var d: array<vec4<f32>, OUT4>;
+    let row = 4u * id.x;
+    // A column per row.
+    var d: array<mat4x4<f32>, OUT4>;
     for (var j = 0u; j < OUT4; j++) {
-        let at = r * OUT + 4u * j;
-        d[j] = vec4(dy[at], dy[at + 1u], dy[at + 2u], dy[at + 3u]);
+        for (var r = 0u; r < 4u; r++) {
+            let c = 4u * j;
+            d[j][r] = vec4(derivative(row + r, c), derivative(row + r, c + 1u), derivative(row + r, c + 2u), derivative(row + r, c + 3u));
+        }
     }
     for (var k = 0u; k < IN; k++) {
         var sum = vec4<f32>();
-        for (var j = 0u; j < OUT4; j++) { sum += d[j] * weights[k * OUT4 + j]; }
-        let at = r * IN + k;
-        let here = (sum.x + sum.y + sum.z + sum.w) * activation_derivative(ACT, x[at]);
-        if (ADD) { dx[at] += here; } else { dx[at] = here; }
+        for (var j = 0u; j < OUT4; j++) { sum += four_weights(k, j) * d[j]; }
+        for (var r = 0u; r < 4u; r++) {
+            let at = (row + r) * IN + k;
+            let here = sum[r] * activation_derivative(ACT, x[at]);
+            if (ADD) { dx[at] += here; } else { dx[at] = here; }
+        }
     }
 }

@@ -1,15 +1,15 @@
 // What an update was like, per member: sums over its minibatches, read at the next report.
-// Constants: MEMBERS, ROWS, SAMPLES (of the rollout, per member), RPM, GROUPS, OLD_LOG_PROB (place in the batch), WORDS. After tick.
+// Constants: MEMBERS, ROWS, SAMPLES (of the rollout, per member), RPM, GROUPS, LOG_PROB and OLD_LOG_PROB (places in the
+// batch), WORDS. After tick.
 
 @group(0) @binding(0) var<uniform> tick: Tick;
 @group(0) @binding(1) var<storage, read> batch: array<f32>;
-@group(0) @binding(2) var<storage, read> log_probs: array<f32>;   // [P, ROWS]
-@group(0) @binding(3) var<storage, read> losses: array<f32>;      // [P, 3]: actor, value, entropy
-@group(0) @binding(4) var<storage, read> clip: array<f32>;        // [P]
-@group(0) @binding(5) var<storage, read> norms: array<f32>;       // [P, GROUPS]
-@group(0) @binding(6) var<storage, read> values: array<f32>;      // [T + 1, P * RPM]
-@group(0) @binding(7) var<storage, read> goal: array<f32>;        // [T, P * RPM]
-@group(0) @binding(8) var<storage, read_write> sums: array<f32>;  // [P, WORDS]
+@group(0) @binding(2) var<storage, read> losses: array<f32>;      // [P, 3]: actor, value, entropy
+@group(0) @binding(3) var<storage, read> clip: array<f32>;        // [P]
+@group(0) @binding(4) var<storage, read> norms: array<f32>;       // [P, GROUPS]
+@group(0) @binding(5) var<storage, read> values: array<f32>;      // [T + 1, P * RPM]
+@group(0) @binding(6) var<storage, read> goal: array<f32>;        // [T, P * RPM]
+@group(0) @binding(7) var<storage, read_write> sums: array<f32>;  // [P, WORDS]
 
 var<workgroup> partial: array<vec4<f32>, 256>;
 
@@ -32,7 +32,7 @@ fn minibatch_diagnostics(@builtin(workgroup_id) group: vec3<u32>, @builtin(local
     var furthest = 0.0;
     for (var r = lane; r < ROWS; r += 256u) {
         let i = member * ROWS + r;
-        let difference = log_probs[i] - batch[OLD_LOG_PROB + i];
+        let difference = batch[LOG_PROB + i] - batch[OLD_LOG_PROB + i];
         let ratio = exp(difference);
         // (ρ − 1) − ln ρ: the estimate of the divergence that is never negative and has little variance.
         sum += vec4(ratio, (ratio - 1.0) - difference, select(0.0, 1.0, abs(ratio - 1.0) > clip[member]), 0.0);

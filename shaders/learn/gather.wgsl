@@ -1,20 +1,18 @@
 // Copies a minibatch's samples to where the networks and the loss read them, advantages normalised. After tick and minibatch.
-// Constants: OBS, STATE, CRITIC (columns of the critic's own input, 0 if it sees the observation), AGENTS, N, and the places of
-// PENALTY, TAKEN, OLD_LOG_PROB, ADVANTAGE, GOAL, OLD_VALUE in the batch.
+// Constants: OBS, STATE, CRITIC (columns of the critic's own input, 0 if it sees the observation), AGENTS, and the places of
+// OLD_LOG_PROB, ADVANTAGE, GOAL, OLD_VALUE in the batch.
 // Eight invocations a row: 32 bytes at a time, and few enough workgroups for a device with few cores.
 
 @group(0) @binding(2) var<storage, read> advantage: array<f32>; // [T, P * RPM]
 @group(0) @binding(3) var<storage, read> moments: array<vec2<f32>>; // [minibatches, P]
 @group(0) @binding(4) var<storage, read> obs: array<f32>;       // [T + 1, P * RPM, OBS]
 @group(0) @binding(5) var<storage, read> world: array<f32>;     // [T + 1, P * RPM / AGENTS, STATE]
-@group(0) @binding(6) var<storage, read> avail: array<f32>;     // [T + 1, P * RPM, N]
-@group(0) @binding(7) var<storage, read> actions: array<u32>;   // [T, P * RPM]
-@group(0) @binding(8) var<storage, read> log_probs: array<f32>; // [T, P * RPM]
-@group(0) @binding(9) var<storage, read> values: array<f32>;   // [T + 1, P * RPM]
-@group(0) @binding(10) var<storage, read> goal: array<f32>;     // [T, P * RPM]
-@group(0) @binding(11) var<storage, read_write> actor_input: array<f32>;  // [P, ROWS, OBS]
-@group(0) @binding(12) var<storage, read_write> critic_input: array<f32>; // [P, ROWS, CRITIC]
-@group(0) @binding(13) var<storage, read_write> batch: array<f32>;
+@group(0) @binding(6) var<storage, read> log_probs: array<f32>; // [T, P * RPM]
+@group(0) @binding(7) var<storage, read> values: array<f32>;    // [T + 1, P * RPM]
+@group(0) @binding(8) var<storage, read> goal: array<f32>;      // [T, P * RPM]
+@group(0) @binding(9) var<storage, read_write> actor_input: array<f32>;   // [P, ROWS, OBS]
+@group(0) @binding(10) var<storage, read_write> critic_input: array<f32>; // [P, ROWS, CRITIC]
+@group(0) @binding(11) var<storage, read_write> batch: array<f32>;
 
 @compute @workgroup_size(64)
 fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -31,11 +29,6 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
         for (var c = STATE + column; c < CRITIC; c += 8u) {
             critic_input[row * CRITIC + c] = select(0.0, 1.0, c - STATE == source % AGENTS);
         }
-    }
-    let action = actions[source];
-    for (var n = column; n < N; n += 8u) {
-        batch[PENALTY + row * N + n] = 1e10 * (1.0 - avail[source * N + n]);
-        batch[TAKEN + row * N + n] = select(0.0, 1.0, n == action);
     }
     if (column == 0u) {
         let moment = moments[tick.minibatch * MEMBERS + member];
