@@ -106,6 +106,10 @@ pub struct Config {
     /// Bootstrap from the final state where the step limit cut an episode; JaxMARL does not.
     pub bootstrap_truncated: bool,
 
+    /// Environment steps (per member) over which the weight of shaped rewards falls linearly from 1 to 0, in environments
+    /// that have them (JaxMARL's Overcooked: 2.5M); 0 leaves the environment's own coefficient.
+    pub reward_shaping_horizon: u64,
+
     /// Environment steps (per member) between two lines of `metrics.jsonl`, rounded up to whole updates.
     pub log_every: u64,
     /// Environment steps (per member) between two checkpoints, rounded up to whole updates.
@@ -152,6 +156,7 @@ impl Default for Config {
             ent_coef: 0.0,
             vf_coef: 0.5,
             bootstrap_truncated: false,
+            reward_shaping_horizon: 0,
             log_every: 10_000,
             checkpoint_every: 200_000,
             eval_every: 0,

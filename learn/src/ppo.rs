@@ -165,6 +165,12 @@ impl Ppo {
                 "samples in a minibatch",
             )?;
         }
+        if config.reward_shaping_horizon > 0 && !env.set_reward_shaping(gpu, 1.0) {
+            return Err(LearnError::Config(format!(
+                "`reward_shaping_horizon` is {}, but {} has no shaped reward; set it to 0",
+                config.reward_shaping_horizon, config.env
+            )));
+        }
         let burn = BurnDevice::new(gpu)?;
         let seeds = seeds(config.seed, members);
         let io = env.io().clone();
@@ -435,6 +441,10 @@ impl Ppo {
             self.ticks.set(s.steps + i, tick);
         }
         self.ticks.upload(&self.gpu);
+        if self.config.reward_shaping_horizon > 0 {
+            let weight = shaping_weight(self.env_steps(), self.config.reward_shaping_horizon);
+            self.env.set_reward_shaping(&self.gpu, weight);
+        }
         Recorder::new(&self.gpu)
     }
 
@@ -655,6 +665,11 @@ impl Ppo {
         self.updates_done = updates_done;
         Ok(())
     }
+}
+
+/// JaxMARL's annealing of shaped rewards (`overcooked_and_small_games.md` §6): constant within an update.
+pub(crate) fn shaping_weight(steps: u64, horizon: u64) -> f32 {
+    (1.0 - steps as f64 / horizon as f64).max(0.0) as f32
 }
 
 /// The trunks of recurrent networks, and what they remember; nothing for feed-forward ones.

@@ -688,6 +688,37 @@ mod network {
         }
     }
 
+    /// An onion in a pot is 3 shaped points: the reward shows the weight that they had.
+    #[test]
+    fn the_weight_of_shaped_rewards_falls_over_the_horizon() {
+        let config = Config {
+            env: "overcooked/cramped_room".into(),
+            algo: Algo::Ippo,
+            envs: 256,
+            rollout: 32,
+            hidden: 16,
+            reward_shaping_horizon: 4 * 256 * 32,
+            ..Config::default()
+        };
+        let env = crate::ppo::train_env(gpu(), &config).expect("it fits");
+        let mut ppo = crate::ippo::Ippo::new(gpu(), &config, env)
+            .expect("it fits")
+            .0;
+        for update in 0..6 {
+            collect(&mut ppo);
+            let rewards = read(&ppo.env.io().reward);
+            let weight = f64::max(0.0, 1.0 - f64::from(update) / 4.0);
+            let points: Vec<f64> = rewards.into_iter().filter(|r| *r != 0.0).collect();
+            let allowed = [3.0 * weight, 5.0 * weight, 20.0];
+            assert!(
+                points.iter().all(|r| allowed.contains(r)),
+                "{update}: {points:?}"
+            );
+            assert_eq!(points.contains(&(3.0 * weight)), weight > 0.0, "{update}");
+            ppo.end_update(crate::kernel::Recorder::new(gpu()));
+        }
+    }
+
     #[test]
     fn zero_advantages_leave_the_actor_as_it_is() {
         let mut ppo = ppo(&Config {

@@ -35,6 +35,13 @@ fn unknown_names_are_answered_with_the_nearest() {
         &["`learning_rat`", "did you mean `learning_rate`?"],
     );
     train_refused(&["--set", "env_options.max_step=9"], &["max_step"]);
+    train_refused(
+        &["--set", "reward_shaping_horizon=1000"],
+        &[
+            "`reward_shaping_horizon` is 1000",
+            "smax/3m has no shaped reward",
+        ],
+    );
     refused(
         &output(&["bench", "smax/3n"]),
         &["`smax/3n`", "did you mean `smax/3m`?"],
