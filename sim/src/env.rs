@@ -3,12 +3,15 @@
 //! An environment owns its state on the device and reads and writes the regions of an [`EnvIo`]. A step is recorded,
 //! not run: many steps go into one submission, and nothing travels to the host in between.
 
+use serde::{Deserialize, Serialize};
+
 use crate::frame::Frame;
 use crate::gpu::{Gpu, GpuError, Region};
 use crate::kernels::Kernels;
 
 /// What one agent may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ActionSpace {
     /// One of `n` actions; the action region holds `u32`.
     Discrete(usize),
@@ -315,6 +318,12 @@ pub trait VecEnv {
     /// `[P, EpisodeStats::WORDS] f32`, valid after [`VecEnv::record_stats`].
     fn stats_region(&self) -> &Region {
         self.kernels().totals()
+    }
+
+    /// The parts of an environment's state in the order of its words: a name for people, and how many words. Replays name
+    /// the part that diverges.
+    fn state_fields(&self) -> Vec<(&'static str, usize)> {
+        vec![("state", self.kernels().state_words())]
     }
 
     /// The whole device-side state (all that the next step depends on, the random counters included).

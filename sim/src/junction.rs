@@ -9,7 +9,7 @@ use crate::env::{ActionSpace, EnvSpec, VecEnv};
 use crate::frame::{Frame, PALETTE, Shape};
 use crate::gpu::{Gpu, GpuError};
 use crate::kernels::{
-    Grid, Kernels, Program, THREAD_WORDS, constants, thread_source, thread_state,
+    Grid, Kernels, Program, THREAD_FIELDS, THREAD_WORDS, constants, thread_source, thread_state,
 };
 use crate::registry::{self, Batch, EnvError, EnvOptions};
 
@@ -155,11 +155,15 @@ impl VecEnv for Junction {
         &self.kernels
     }
 
+    fn state_fields(&self) -> Vec<(&'static str, usize)> {
+        [&THREAD_FIELDS[..], &[("who moved, and the end", 1)]].concat()
+    }
+
     /// Two roads that cross, a car on each: before the crossing if it waits, on it if it moves.
     fn frame(&self, gpu: &Gpu, env: usize) -> Result<Frame, GpuError> {
         let s = self.get_state(gpu)?;
-        let acted = s.ended[env] || s.episode[env] > 0;
-        let moved = s.moved[env];
+        let acted = s.step[env] > 0;
+        let moved = s.moved[env].map(|moved| moved && acted);
         let mut shapes = vec![
             Shape::Rect {
                 from: [0.0, 2.0],

@@ -123,6 +123,10 @@ pub fn thread_source(constants: &Constants, files: &[&str]) -> String {
 /// Words in front of an environment's own state in the layout of `thread.wgsl`: step, episode, return.
 pub const THREAD_WORDS: usize = 3;
 
+/// Their names, for [`crate::env::VecEnv::state_fields`].
+pub const THREAD_FIELDS: [(&str, usize); THREAD_WORDS] =
+    [("step counter", 1), ("episode counter", 1), ("return", 1)];
+
 /// One environment's shader and what it needs.
 pub struct Program<'a> {
     pub spec: &'a EnvSpec,

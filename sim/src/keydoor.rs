@@ -9,7 +9,7 @@ use crate::env::{ActionSpace, EnvSpec, VecEnv};
 use crate::frame::{Frame, PALETTE, Shape};
 use crate::gpu::{Access, Gpu, GpuError};
 use crate::kernels::{
-    Grid, Kernels, Program, THREAD_WORDS, constants, thread_source, thread_state,
+    Grid, Kernels, Program, THREAD_FIELDS, THREAD_WORDS, constants, thread_source, thread_state,
 };
 use crate::registry::{self, Batch, EnvError, EnvOptions};
 use crate::rng::threefry2x32;
@@ -556,6 +556,10 @@ impl VecEnv for Keydoor {
 
     fn kernels(&self) -> &Kernels {
         &self.kernels
+    }
+
+    fn state_fields(&self) -> Vec<(&'static str, usize)> {
+        [&THREAD_FIELDS[..], &[("cell, key, door and action", 1)]].concat()
     }
 
     /// The corridor: the key on the left until somebody has it, the door on the right.

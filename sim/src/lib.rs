@@ -7,6 +7,7 @@
 //! of a member, `G = P · E` environments in all, `A` agents, `D` observation features, `S` state features, `N` actions.
 
 pub mod bench;
+pub mod course;
 pub mod env;
 pub mod frame;
 pub mod golden;
@@ -20,5 +21,6 @@ pub mod mpe;
 pub mod overcooked;
 pub mod parity;
 pub mod registry;
+pub mod replay;
 pub mod rng;
 pub mod smax;

@@ -1,5 +1,7 @@
 //! Environments by name.
 
+use serde::{Deserialize, Serialize};
+
 use crate::env::{EnvSpec, VecEnv};
 use crate::golden::Recording;
 use crate::gpu::{Gpu, GpuError};
@@ -45,7 +47,8 @@ fn hint(nearest: &Option<String>) -> String {
 }
 
 /// Who chooses the actions of the agents.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Driver {
     /// Whoever writes the action region.
     #[default]

@@ -62,6 +62,20 @@ fn exactly_one_must_move() {
         (s.episodes, s.return_sum, s.wins, s.length_sum),
         (4.0, 2.0, 2.0, 4.0)
     );
+    let frame = env.frame(&gpu, 0).unwrap();
+    assert!(
+        frame.text.contains("nobody has moved"),
+        "the next episode: {}",
+        frame.text
+    );
+    let kept = Batch {
+        keep_ended: true,
+        ..batch(4, Driver::External)
+    };
+    let env = Junction::new(&gpu, &kept).unwrap();
+    run(&gpu, &env, true, 0);
+    gpu.write(&env.io().actions, &[0u32, 0, 0, 1, 1, 0, 1, 1]);
+    run(&gpu, &env, false, 1);
     for (g, says) in [
         (0, "0 waits, 1 waits: 0"),
         (1, "0 waits, 1 moves: 1"),

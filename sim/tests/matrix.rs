@@ -484,7 +484,11 @@ fn exact_state_in_exact_state_out() {
 #[test]
 fn frames_show_the_table_and_what_was_played() {
     let gpu = gpu();
-    let env = Matrix::new(&gpu, config("3x3", json!({})), &batch(1, Driver::External)).unwrap();
+    let kept = Batch {
+        keep_ended: true,
+        ..batch(1, Driver::External)
+    };
+    let env = Matrix::new(&gpu, config("3x3", json!({})), &kept).unwrap();
     run(&gpu, &env, true, 0);
     let frame = env.frame(&gpu, 0).unwrap();
     assert!(!frame.text.contains('['), "{}", frame.text);
@@ -500,6 +504,9 @@ fn frames_show_the_table_and_what_was_played() {
         .collect();
     assert_eq!(row, ["B", "-12", "0", "[0]"], "{}", frame.text);
     assert_eq!(frame.text.lines().count(), 5);
+    run(&gpu, &env, true, 0);
+    let next = env.frame(&gpu, 0).unwrap();
+    assert!(!next.text.contains('['), "a new episode: {}", next.text);
     let cube = config("climbing_3_agents", json!({}));
     let env = Matrix::new(&gpu, cube, &batch(1, Driver::External)).unwrap();
     run(&gpu, &env, true, 0);

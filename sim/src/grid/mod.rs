@@ -13,7 +13,8 @@ use crate::env::{ActionSpace, EnvSpec, VecEnv};
 use crate::frame::{Colour, Frame, PALETTE, Shape};
 use crate::gpu::{Access, Gpu, GpuError, Region};
 use crate::kernels::{
-    Grid as Groups, Kernels, Program, THREAD_WORDS, constants, thread_source, thread_state,
+    Grid as Groups, Kernels, Program, THREAD_FIELDS, THREAD_WORDS, constants, thread_source,
+    thread_state,
 };
 use crate::registry::{self, Batch, Driver, EnvError, EnvOptions};
 use cell::{COLOURS, Cell, DOOR_STATES, OBJECTS};
@@ -376,7 +377,22 @@ impl VecEnv for Grid {
         4 * (header + square + 2 + 1 + 4 + self.spec.obs + critic) as u64
     }
 
-    /// The level from above: walls grey, things in their colours, the agent a triangle; below it the mission and the hand.
+    /// As [`Layout`] has them.
+    fn state_fields(&self) -> Vec<(&'static str, usize)> {
+        let l = &self.layout;
+        let own = [
+            ("agent", 1),
+            ("hand and box", 1),
+            ("progress of the mission", 1),
+            ("mission", l.clauses),
+            ("moving balls", l.balls),
+            ("advice", l.advice),
+            ("cells", l.grid_words()),
+        ];
+        [&THREAD_FIELDS[..], &own].concat()
+    }
+
+    /// The level from above: walls grey, things in their colours, the agent a triangle; below it the hand and the mission.
     fn frame(&self, gpu: &Gpu, env: usize) -> Result<Frame, GpuError> {
         let words: Vec<World> = self.get_state(gpu)?;
         Ok(draw(&self.config, &words[env]))
@@ -396,6 +412,23 @@ const PAINT: [Colour; 6] = [
 fn draw(config: &GridConfig, world: &World) -> Frame {
     let (w, h) = (config.level.width, config.level.height);
     let mut shapes = Vec::new();
+    // The floor's tiles; walls hide the lines.
+    for (count, across) in [(w, true), (h, false)] {
+        for k in 1..count {
+            let (k, long) = (k as f32, if across { h } else { w } as f32);
+            let (from, to) = if across {
+                ([k, 0.0], [k, long])
+            } else {
+                ([0.0, k], [long, k])
+            };
+            shapes.push(Shape::Line {
+                from,
+                to,
+                width: 0.03,
+                colour: [225; 3],
+            });
+        }
+    }
     let mut text = String::new();
     let own = (usize::from(world.x), usize::from(world.y));
     let mut names = Vec::new();
@@ -448,12 +481,14 @@ fn draw(config: &GridConfig, world: &World) -> Frame {
     });
     let mission = config.words(world);
     let below = h as f32;
-    shapes.push(Shape::Text {
-        at: [w as f32 / 2.0, below + 0.5],
-        size: 0.45,
-        text: mission.clone(),
-        colour: PALETTE[0],
+    // A row for every clause that there may be; its left end is the hand's.
+    let rows = config.level.clauses().max(1) as f32;
+    shapes.push(Shape::Rect {
+        from: [0.0, below],
+        size: [w as f32, rows],
+        fill: [255; 3],
     });
+    shapes.extend(written(&mission, [1.0, below], [w as f32 - 1.2, rows]));
     if let Some(hand) = world.hand {
         shapes.extend(picture(hand, [0.0, below]));
         let [object, colour, _] = hand.triple();
@@ -465,11 +500,55 @@ fn draw(config: &GridConfig, world: &World) -> Frame {
     }
     text += &format!("{mission}\n{}\n", names.join(", "));
     Frame {
-        size: [w as f32, below + 1.0],
+        size: [w as f32, below + rows],
         background: [255, 255, 255],
         shapes,
         text,
     }
+}
+
+/// Words in the box of this `size` whose upper left corner is `at`, in as many lines as make the letters largest.
+fn written(words: &str, [x, y]: [f32; 2], [width, height]: [f32; 2]) -> Vec<Shape> {
+    // Of the height of a capital, in a fixed-width font.
+    const ADVANCE: f32 = 0.83;
+    const LINE: f32 = 1.8;
+    let broken = |columns: usize| {
+        let mut lines = vec![String::new()];
+        for word in words.split(' ') {
+            match lines.last_mut() {
+                Some(line) if line.is_empty() => line.push_str(word),
+                Some(line) if line.len() + 1 + word.len() <= columns => {
+                    *line += " ";
+                    *line += word;
+                }
+                _ => lines.push(word.to_owned()),
+            }
+        }
+        lines
+    };
+    let size = |lines: &[String]| {
+        let longest = lines.iter().map(String::len).max().unwrap_or(0).max(1);
+        let fits = width / (ADVANCE * longest as f32);
+        fits.min(height / (LINE * lines.len() as f32)).min(0.5)
+    };
+    let all = (1..=words.len().max(1)).map(broken);
+    let Some(lines) = all.max_by(|a, b| size(a).total_cmp(&size(b))) else {
+        return Vec::new();
+    };
+    let (size, top) = (size(&lines), y + height / 2.0);
+    let lines = lines
+        .into_iter()
+        .enumerate()
+        .map(|(i, text)| (i as f32, text));
+    let lines: Vec<_> = lines.collect();
+    let middle = (lines.len() as f32 - 1.0) / 2.0;
+    let line = |(i, text): (f32, String)| Shape::Text {
+        at: [x + width / 2.0, top + (i - middle) * LINE * size],
+        size,
+        text,
+        colour: PALETTE[0],
+    };
+    lines.into_iter().map(line).collect()
 }
 
 /// A thing in the unit square whose upper left corner is `at`.
@@ -487,7 +566,8 @@ fn picture(cell: Cell, [x, y]: [f32; 2]) -> Vec<Shape> {
         fill,
     };
     match (object, state) {
-        (2, _) => vec![rect([0.0, 0.0], [1.0, 1.0], [150, 150, 150])],
+        // Wall and lava: a little over the cell, so that no seam shows between two.
+        (2, _) => vec![rect([-0.02, -0.02], [1.04, 1.04], [150, 150, 150])],
         (3, _) => vec![rect([0.05, 0.05], [0.9, 0.9], [220, 230, 245])],
         (4, 0) => vec![
             rect([0.0, 0.0], [0.12, 1.0], fill),
@@ -512,7 +592,7 @@ fn picture(cell: Cell, [x, y]: [f32; 2]) -> Vec<Shape> {
             rect([0.15, 0.45], [0.7, 0.1], fill),
         ],
         (8, _) => vec![rect([0.0, 0.0], [1.0, 1.0], PAINT[1])],
-        (9, _) => vec![rect([0.0, 0.0], [1.0, 1.0], PALETTE[1])],
+        (9, _) => vec![rect([-0.02, -0.02], [1.04, 1.04], PALETTE[1])],
         _ => Vec::new(),
     }
 }

@@ -13,7 +13,7 @@ use crate::env::{ActionSpace, EnvSpec, VecEnv};
 use crate::frame::{Frame, PALETTE, Shape};
 use crate::gpu::{Access, Gpu, GpuError};
 use crate::kernels::{
-    Grid, Kernels, Program, THREAD_WORDS, constants, thread_source, thread_state,
+    Grid, Kernels, Program, THREAD_FIELDS, THREAD_WORDS, constants, thread_source, thread_state,
 };
 use crate::registry::{self, Batch, EnvError, EnvOptions};
 use game::{Game, PUBLISHED};
@@ -398,6 +398,11 @@ impl VecEnv for Matrix {
         &self.kernels
     }
 
+    fn state_fields(&self) -> Vec<(&'static str, usize)> {
+        let own = [("state of the game", 1), ("last actions", 1)];
+        [&THREAD_FIELDS[..], &own].concat()
+    }
+
     /// The payoffs of the game's state, a table for every choice of the agents before the last two; the last joint
     /// action is marked where every step has the same table.
     fn frame(&self, gpu: &Gpu, env: usize) -> Result<Frame, GpuError> {
@@ -406,7 +411,9 @@ impl VecEnv for Matrix {
         let (joint, state) = (game.joint(), s.game_state[env] as usize);
         let actions = self.spec.actions.mask();
         let name = |a: usize| action_name(a, actions);
-        let last = s.last[env].map(|u| u as usize);
+        // At the beginning of an episode the last one's is no news.
+        let last = s.last[env].filter(|_| s.step[env] > 0);
+        let last = last.map(|u| u as usize);
         let marked = last.filter(|_| game.features.len() == 1);
 
         let mut text = format!("step {}, return {}", s.step[env], s.running_return[env]);
@@ -480,16 +487,24 @@ impl VecEnv for Matrix {
             }
             top += 1.0 + height as f32;
         }
-        let status = text.lines().next().unwrap_or_default().to_owned();
-        let across = (2.0 * width as f32 + 1.0).max(9.0);
-        shapes.push(Shape::Text {
-            at: [across / 2.0, top + 0.5],
-            size: 0.4,
-            text: status,
-            colour: PALETTE[0],
-        });
+        let across = 2.0 * width as f32 + 1.0;
+        // What a table of one state shows by its mark.
+        if game.features.len() > 1 {
+            let names = last.map(|u| game.actions(u).into_iter().map(name));
+            let names: Vec<_> = names.into_iter().flatten().collect();
+            let from = if names.is_empty() { "" } else { " after " };
+            let text = format!("state {state}{from}{}", names.join(" "));
+            shapes.push(Shape::Text {
+                at: [across / 2.0, top + 0.5],
+                // A letter is about as wide as its capitals are high.
+                size: (0.95 * across / text.len() as f32).min(0.5),
+                text,
+                colour: PALETTE[0],
+            });
+            top += 1.0;
+        }
         Ok(Frame {
-            size: [across, top + 1.0],
+            size: [across, top],
             background: [255; 3],
             shapes,
             text,

@@ -11,7 +11,9 @@ mod state;
 use crate::env::{ActionSpace, EnvSpec, VecEnv};
 use crate::frame::{Frame, PALETTE, Shape};
 use crate::gpu::{Access, Gpu, GpuError};
-use crate::kernels::{Constants, Grid, Kernels, Program, constants, thread_source, thread_state};
+use crate::kernels::{
+    Constants, Grid, Kernels, Program, THREAD_FIELDS, constants, thread_source, thread_state,
+};
 use crate::registry::{self, Batch, Driver, EnvError, EnvOptions};
 use options::{
     ActionType, ContactDistance, Integrator, LandmarkLayout, MpeOptions, Prey, Task, Variant,
@@ -256,7 +258,20 @@ impl VecEnv for Mpe {
         &self.kernels
     }
 
-    /// The plane with y up, agents blue, prey vermilion, landmarks grey; who leaves the view shrinks the world until
+    /// As `world.wgsl` stores them.
+    fn state_fields(&self) -> Vec<(&'static str, usize)> {
+        let o = &self.config.options;
+        let (moving, bodies) = (o.moving(), o.moving() + o.num_landmarks);
+        let own = [
+            ("positions", 2 * bodies),
+            ("velocities", 2 * moving),
+            ("rewards so far", 2),
+            ("touches", 1),
+        ];
+        [&THREAD_FIELDS[..], &own].concat()
+    }
+
+    /// The plane with y up, the square of the beginning pale, agents blue, prey vermilion, landmarks grey; who leaves the view shrinks the world until
     /// everybody is in it again.
     fn frame(&self, gpu: &Gpu, env: usize) -> Result<Frame, GpuError> {
         let o = &self.config.options;
@@ -281,7 +296,13 @@ impl VecEnv for Mpe {
         };
         let (columns, rows) = (48usize, 24usize);
         let mut cells = vec![vec!['.'; columns]; rows];
+        let (corner, side) = (at([-o.agent_box, o.agent_box]), 2.0 * o.agent_box * scale);
         let (mut shapes, mut list) = (Vec::new(), String::new());
+        shapes.push(Shape::Rect {
+            from: corner,
+            size: [side; 2],
+            fill: [245; 3],
+        });
         // Landmarks first: they lie below the others.
         for e in (n..bodies).chain(0..n) {
             let (radius, fill, mark, ..) = kind(e);
@@ -295,6 +316,15 @@ impl VecEnv for Mpe {
                 fill,
             });
             if e < n {
+                // Where it will be in a fifth of a second.
+                let [x, y] = positions[e];
+                let [vx, vy] = s.velocities[env * n + e];
+                shapes.push(Shape::Line {
+                    from: centre,
+                    to: at([x + 0.2 * vx, y + 0.2 * vy]),
+                    width: 0.015 * half,
+                    colour: fill,
+                });
                 shapes.push(Shape::Text {
                     at: centre,
                     size: radius * scale,

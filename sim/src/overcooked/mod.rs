@@ -11,7 +11,9 @@ mod state;
 use crate::env::{ActionSpace, EnvIo, EnvSpec, VecEnv};
 use crate::frame::{Colour, Frame, PALETTE, Shape};
 use crate::gpu::{Access, Gpu, GpuError, Region};
-use crate::kernels::{Grid, Kernels, Program, THREAD_WORDS, constants, thread_source};
+use crate::kernels::{
+    Grid, Kernels, Program, THREAD_FIELDS, THREAD_WORDS, constants, thread_source,
+};
 use crate::registry::{self, Batch, Driver, EnvError, EnvOptions};
 use layout::{Cell, Kitchen};
 use options::{OvercookedOptions, PlateReward};
@@ -268,6 +270,17 @@ impl VecEnv for Overcooked {
         encoder.clear_buffer(&self.shown.buffer, self.shown.offset, Some(self.shown.size));
         gpu.submit(encoder);
         Ok(())
+    }
+
+    /// As [`StateLayout`] has them.
+    fn state_fields(&self) -> Vec<(&'static str, usize)> {
+        let own = [
+            ("cooks", 1),
+            ("shaped points", 1),
+            ("pots", self.layout.pot_words),
+            ("counters", self.layout.counter_words),
+        ];
+        [&THREAD_FIELDS[..], &own].concat()
     }
 
     /// The kitchen from above: agent 0 blue, agent 1 vermilion, with a nose in the direction that they face.

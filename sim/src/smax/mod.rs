@@ -10,7 +10,7 @@ mod state;
 use bytemuck::{Pod, Zeroable};
 
 use crate::env::{ActionSpace, EnvSpec, VecEnv};
-use crate::frame::{Frame, PALETTE, Shape};
+use crate::frame::{Colour, Frame, PALETTE, Shape};
 use crate::gpu::{Access, Gpu, GpuError, Region, STORAGE_BUFFERS_NEEDED};
 use crate::kernels::{Grid, Kernels, Program, constants};
 use crate::registry::{self, Batch, Driver, EnvError, EnvOptions, Layout};
@@ -346,7 +346,23 @@ impl VecEnv for Smax {
         self.replaced.as_ref()
     }
 
-    /// The map with y up: allies blue, enemies vermilion, a bar of health above each, a line to whom it attacks.
+    /// As [`StateLayout`] has them.
+    fn state_fields(&self) -> Vec<(&'static str, usize)> {
+        let (n, memory) = (self.layout.units, self.layout.memory_units);
+        vec![
+            ("positions", 2 * n),
+            ("health", n),
+            ("cooldowns", n),
+            ("types and last actions", n),
+            ("walking targets", MEMORY_FIELDS * memory),
+            ("step counter", 1),
+            ("episode counter", 1),
+            ("return", 1),
+        ]
+    }
+
+    /// The map with y up and a line every 4 units: allies blue, enemies vermilion, a bar of health above each, a line of its
+    /// side's colour to whom it attacks; crosses where units fell.
     fn frame(&self, gpu: &Gpu, env: usize) -> Result<Frame, GpuError> {
         let s = self.get_state(gpu)?;
         let (n, na) = (self.layout.units, self.config.scenario.allies);
@@ -361,22 +377,38 @@ impl VecEnv for Smax {
         let living = |i: &usize| s.health[env * n + i] > 0.0;
         let unit = |i: usize| &self.config.options.unit_types[usize::from(s.types[env * n + i])];
         let mut shapes = Vec::new();
+        let line = |from: [f32; 2], to: [f32; 2], width: f32, colour: Colour| Shape::Line {
+            from,
+            to,
+            width,
+            colour,
+        };
+        const PALE: Colour = [235; 3];
+        for x in (0..w as usize).step_by(4).skip(1) {
+            shapes.push(line([x as f32, 0.0], [x as f32, h], 0.06, PALE));
+        }
+        for y in (0..h as usize).step_by(4).skip(1) {
+            shapes.push(line([0.0, y as f32], [w, y as f32], 0.06, PALE));
+        }
+        for i in (0..n).filter(|i| !living(i)) {
+            let ([x, y], r) = (at(i), 0.35);
+            for r in [[r, r], [r, -r]] {
+                let (from, to) = ([x - r[0], y - r[1]], [x + r[0], y + r[1]]);
+                shapes.push(line(from, to, 0.12, [190; 3]));
+            }
+        }
         for i in (0..n).filter(living) {
             let target = usize::from(s.last_action[env * n + i]).checked_sub(5);
             // Enemies count the allies from the last one down.
             let target = target.map(|k| if i < na { na + k } else { na - 1 - k });
             if let Some(j) = target {
-                shapes.push(Shape::Line {
-                    from: at(i),
-                    to: at(j),
-                    width: 0.12,
-                    colour: PALETTE[1],
-                });
+                let colour = if i < na { PALETTE[2] } else { PALETTE[1] };
+                shapes.push(line(at(i), at(j), 0.14, colour));
             }
         }
         let (columns, rows) = (48usize, 24usize);
         let mut cells = vec![vec!['.'; columns]; rows];
-        let mut list = String::new();
+        let (mut list, mut bars) = (String::new(), Vec::new());
         for i in 0..n {
             let letter = unit(i).name.chars().next().unwrap_or('?');
             let (mark, team) = if i < na {
@@ -414,18 +446,20 @@ impl VecEnv for Smax {
                 text: mark.to_string(),
                 colour: [255, 255, 255],
             });
-            let bar = [centre[0] - radius, centre[1] - radius - 0.35];
+            let bar = [centre[0] - radius, centre[1] - radius - 0.4];
             for (length, fill) in [
                 (2.0 * radius, [200, 200, 200]),
                 (2.0 * radius * share, PALETTE[3]),
             ] {
-                shapes.push(Shape::Rect {
+                bars.push(Shape::Rect {
                     from: bar,
-                    size: [length, 0.2],
+                    size: [length, 0.25],
                     fill,
                 });
             }
         }
+        // On top of the units that crowd around.
+        shapes.extend(bars);
         let map = cells
             .iter()
             .map(|row| row.iter().chain(&['\n']).collect::<String>());
