@@ -307,6 +307,14 @@ impl Layer {
         })
     }
 
+    /// All values as options of an environment.
+    ///
+    /// # Errors
+    /// [`ConfigError::Build`] for what has no JSON form.
+    pub fn options(&self) -> Result<EnvOptions, ConfigError> {
+        EnvOptions::deserialize(Value::Table(self.values.clone())).map_err(build)
+    }
+
     fn text(&self, key: &str) -> Option<&str> {
         self.values.get(key)?.as_str()
     }

@@ -10,36 +10,39 @@ use crate::learner::{Checkpoint, Learner, MemberReport, Timing};
 use crate::net::{Network, Trunk};
 use crate::policy::View;
 use crate::ppo::{Networks, Ppo};
+use crate::sizes::Sizes;
 
 pub struct Ippo(pub Ppo);
+
+/// Two networks on the same input, or two heads on one trunk; one optimiser either way, and one gradient norm.
+pub fn networks(config: &Config, sizes: &Sizes) -> Networks {
+    let (actor, critic) = match config.network {
+        Kind::Ff => {
+            let actor = Network::feed_forward(0, sizes.obs, config.hidden, sizes.actions);
+            let critic = Network::feed_forward(actor.end(), sizes.obs, config.hidden, 1);
+            (actor, critic)
+        }
+        Kind::Gru => {
+            let trunk = Trunk::new(0, sizes.obs, config.hidden);
+            let actor = Network::recurrent(trunk.end(), trunk, sizes.actions);
+            let critic = Network::recurrent(actor.end(), trunk, 1);
+            (actor, critic)
+        }
+    };
+    let optimisers = vec![critic.end()];
+    Networks {
+        actor,
+        critic,
+        view: View::Observation,
+        optimisers,
+    }
+}
 
 impl Ippo {
     /// # Errors
     /// [`LearnError`]: what does not fit the configuration, the adapter or burn.
     pub fn new(gpu: &Gpu, config: &Config, env: Box<dyn VecEnv>) -> Result<Self, LearnError> {
-        let ppo = Ppo::new(gpu, config, env, |sizes| {
-            // Two networks on the same input, or two heads on one trunk; one optimiser either way, and one gradient norm.
-            let (actor, critic) = match config.network {
-                Kind::Ff => {
-                    let actor = Network::feed_forward(0, sizes.obs, config.hidden, sizes.actions);
-                    let critic = Network::feed_forward(actor.end(), sizes.obs, config.hidden, 1);
-                    (actor, critic)
-                }
-                Kind::Gru => {
-                    let trunk = Trunk::new(0, sizes.obs, config.hidden);
-                    let actor = Network::recurrent(trunk.end(), trunk, sizes.actions);
-                    let critic = Network::recurrent(actor.end(), trunk, 1);
-                    (actor, critic)
-                }
-            };
-            let optimisers = vec![critic.end()];
-            Networks {
-                actor,
-                critic,
-                view: View::Observation,
-                optimisers,
-            }
-        })?;
+        let ppo = Ppo::new(gpu, config, env, |sizes| networks(config, sizes))?;
         Ok(Self(ppo))
     }
 }

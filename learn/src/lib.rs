@@ -1,5 +1,6 @@
 //! `merit-learn`: multi-agent policy gradients that train from the simulator's device buffers.
 
+pub mod actor;
 pub mod adam;
 pub mod burn_device;
 pub mod categorical;
@@ -52,6 +53,14 @@ impl From<merit_sim::registry::EnvError> for LearnError {
             merit_sim::registry::EnvError::Gpu(e) => Self::Gpu(e),
             other => Self::Config(other.to_string()),
         }
+    }
+}
+
+/// The networks that `config` describes.
+pub fn networks(config: &config::Config, sizes: &sizes::Sizes) -> ppo::Networks {
+    match config.algo {
+        config::Algo::Ippo => ippo::networks(config, sizes),
+        config::Algo::Mappo => mappo::networks(config, sizes),
     }
 }
 

@@ -10,36 +10,39 @@ use crate::learner::{Checkpoint, Learner, MemberReport, Timing};
 use crate::net::{Network, Trunk};
 use crate::policy::View;
 use crate::ppo::{Networks, Ppo};
+use crate::sizes::Sizes;
 
 pub struct Mappo(pub Ppo);
+
+/// Two networks, each with an optimiser and a gradient norm of its own.
+pub fn networks(config: &Config, sizes: &Sizes) -> Networks {
+    let view = View::World {
+        agent_id: config.obs_with_agent_id,
+    };
+    let columns = view.columns(sizes);
+    let network = |first: usize, inputs: usize, outputs: usize| match config.network {
+        Kind::Ff => Network::feed_forward(first, inputs, config.hidden, outputs),
+        Kind::Gru => {
+            let trunk = Trunk::new(first, inputs, config.hidden);
+            Network::recurrent(trunk.end(), trunk, outputs)
+        }
+    };
+    let actor = network(0, sizes.obs, sizes.actions);
+    let critic = network(actor.end(), columns, 1);
+    let optimisers = vec![actor.end(), critic.end()];
+    Networks {
+        actor,
+        critic,
+        view,
+        optimisers,
+    }
+}
 
 impl Mappo {
     /// # Errors
     /// [`LearnError`]: what does not fit the configuration, the adapter or burn.
     pub fn new(gpu: &Gpu, config: &Config, env: Box<dyn VecEnv>) -> Result<Self, LearnError> {
-        let view = View::World {
-            agent_id: config.obs_with_agent_id,
-        };
-        let ppo = Ppo::new(gpu, config, env, |sizes| {
-            // Two networks, each with an optimiser and a gradient norm of its own.
-            let columns = view.columns(sizes);
-            let network = |first: usize, inputs: usize, outputs: usize| match config.network {
-                Kind::Ff => Network::feed_forward(first, inputs, config.hidden, outputs),
-                Kind::Gru => {
-                    let trunk = Trunk::new(first, inputs, config.hidden);
-                    Network::recurrent(trunk.end(), trunk, outputs)
-                }
-            };
-            let actor = network(0, sizes.obs, sizes.actions);
-            let critic = network(actor.end(), columns, 1);
-            let optimisers = vec![actor.end(), critic.end()];
-            Networks {
-                actor,
-                critic,
-                view,
-                optimisers,
-            }
-        })?;
+        let ppo = Ppo::new(gpu, config, env, |sizes| networks(config, sizes))?;
         Ok(Self(ppo))
     }
 }
