@@ -1,5 +1,6 @@
 //! Exit codes: 2 for what the caller can mend (input, files, adapter), 1 for the rest.
 
+use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
@@ -10,11 +11,24 @@ use merit_sim::golden::GoldenError;
 use merit_sim::gpu::GpuError;
 use merit_sim::parity::ParityError;
 use merit_sim::registry::EnvError;
+use merit_sim::replay::ReplayError;
 
 /// Exit code of a run that Ctrl-C ended, as shells count signals.
 pub const INTERRUPTED: u8 = 130;
 const BAD_INPUT: u8 = 2;
 const FAILED: u8 = 1;
+
+/// What the caller asked for and cannot have, in one sentence.
+#[derive(Debug)]
+pub struct BadInput(pub String);
+
+impl fmt::Display for BadInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BadInput {}
 
 /// Prints the error as one message and chooses the exit code.
 pub fn report(error: &anyhow::Error) -> ExitCode {
@@ -52,8 +66,14 @@ fn is_bad_input(error: &anyhow::Error) -> bool {
             ParityError::Env(e) => env(e),
             ParityError::Golden(_) | ParityError::Unknown { .. } => true,
         }
+    } else if let Some(e) = error.downcast_ref::<ReplayError>() {
+        match e {
+            ReplayError::Gpu(e) => gpu(e),
+            ReplayError::Env { reason, .. } => env(reason),
+            _ => true,
+        }
     } else {
-        error.is::<ConfigError>() || error.is::<GoldenError>()
+        error.is::<BadInput>() || error.is::<ConfigError>() || error.is::<GoldenError>()
     }
 }
 

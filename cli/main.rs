@@ -9,7 +9,12 @@ mod eval;
 mod failure;
 mod output;
 mod parity;
+mod picture;
+mod play;
+mod player;
 mod progress;
+mod render;
+mod replay;
 mod train;
 
 use std::process::ExitCode;
@@ -45,6 +50,9 @@ enum Command {
     Eval(eval::Eval),
     Curve(curve::Curve),
     Demo(demo::Demo),
+    Play(play::Play),
+    Render(render::Render),
+    Replay(replay::ReplayCommand),
 }
 
 fn main() -> ExitCode {
@@ -64,6 +72,9 @@ fn main() -> ExitCode {
         Command::Eval(c) => c.run(&adapter),
         Command::Curve(c) => c.run(),
         Command::Demo(c) => c.run(&adapter),
+        Command::Play(c) => c.run(&adapter),
+        Command::Render(c) => c.run(&adapter),
+        Command::Replay(c) => c.run(&adapter),
     };
     done.unwrap_or_else(|error| failure::report(&error))
 }

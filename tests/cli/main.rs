@@ -2,5 +2,6 @@
 
 mod common;
 mod input;
+mod play;
 mod runs;
 mod show;

@@ -1,6 +1,6 @@
 //! The commands that only show something.
 
-use crate::common::{output, text};
+use crate::common::{output, refused, text};
 use serde_json::Value;
 
 #[test]
@@ -39,6 +39,42 @@ fn envs_lists_every_scenario_of_the_reference_with_its_sizes() {
     assert_eq!(sizes("smax/smacv2_20_units"), [20, 517, 480, 25]);
     let table = output(&["envs"]);
     assert_eq!(text(&table.stdout).lines().count(), rows.len() + 1);
+}
+
+#[test]
+fn envs_tells_the_shapes_and_what_actions_mean() {
+    let listed = output(&["envs", "smax/3m", "--json"]);
+    let row: Value = serde_json::from_slice(&listed.stdout).expect("one object");
+    assert_eq!(row["obs_shape"], serde_json::json!([3, 75]));
+    assert_eq!(row["action_shape"], serde_json::json!([3]));
+    assert_eq!(row["max_steps"], 100);
+    let names = row["action_names"].as_array().expect("names");
+    assert_eq!(
+        names.len() as u64,
+        row["actions"].as_u64().expect("actions")
+    );
+    assert_eq!((&names[0], &names[7]), (&"up".into(), &"attack 2".into()));
+    assert!(row["reference"].as_str().expect("text").contains("JaxMARL"));
+
+    let one = output(&["envs", "smax/3m"]);
+    let detail = text(&one.stdout);
+    for words in [
+        "3 x 75",
+        "3 (one of 8 each)",
+        "0 up, 1 right",
+        "100",
+        "JaxMARL",
+    ] {
+        assert!(detail.contains(words), "`{words}` is not in: {detail}");
+    }
+    let family = output(&["envs", "smax"]);
+    let all = output(&["envs"]);
+    assert!(text(&family.stdout).lines().count() > 2);
+    assert!(all.stdout.starts_with(&family.stdout[..20]));
+    refused(
+        &output(&["envs", "smax/3n"]),
+        &["`smax/3n`", "did you mean `smax/3m`?"],
+    );
 }
 
 #[test]
