@@ -30,6 +30,9 @@ const CHUNK: usize = 256;
 /// Rows of a workgroup in the layout by rows: eight invocations, four rows each.
 const ROW_GROUP: usize = 32;
 
+/// Fours of columns that an invocation sums at a time in the layout by rows (`dense_forward_row.wgsl`).
+const BLOCK: usize = 16;
+
 /// Rows and columns of the patch that one invocation computes.
 const PATCH: usize = 8;
 
@@ -207,6 +210,13 @@ fn constants(shape: &Shape, layer: &Dense) -> Constants {
         .uint("TM", PATCH)
 }
 
+/// Splits a layer's columns into blocks of at most [`BLOCK`] fours, as equal as can be: (blocks, fours).
+fn column_blocks(layer: &Dense) -> (usize, usize) {
+    let fours = layer.outputs.div_ceil(4);
+    let blocks = fours.div_ceil(BLOCK);
+    (blocks, fours.div_ceil(blocks))
+}
+
 /// A dispatch over patches, `per_row` columns of them for `rows` rows, of which a workgroup takes 64.
 fn patches(per_row: usize, rows: usize) -> usize {
     (per_row * rows.div_ceil(PATCH)).div_ceil(64)
@@ -237,7 +247,9 @@ impl Forward {
             let files = [ACTIVATION, FORWARD_ROW];
             let fitting = |&n: &usize| layer.inputs.is_multiple_of(n);
             let c = c.uint("UNROLL", [4, 3, 2].into_iter().find(fitting).unwrap_or(1));
-            let groups = [shape.rows / ROW_GROUP, 1, 1];
+            let (blocks, columns) = column_blocks(layer);
+            let c = c.uint("COLUMNS4", columns);
+            let groups = [shape.rows / ROW_GROUP, blocks, 1];
             return Self(Product::many(
                 gpu,
                 "dense_forward_row",
@@ -289,6 +301,7 @@ impl Backward {
                     Part::Write(shape.member(dx, layer.inputs, p)),
                 ]
             });
+            let c = c.uint("COLUMNS4", column_blocks(layer).1);
             let files = [ACTIVATION, BACKWARD_ROW];
             let groups = [shape.rows / ROW_GROUP, 1, 1];
             return Self(Product::many(

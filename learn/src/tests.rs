@@ -781,10 +781,18 @@ fn an_update_is_the_same_in_both_layouts() {
 }
 
 /// The two layouts of the dense layers, over two members and several chunks, and the formulas in double precision: widths that
-/// are multiples of four and not, a critic's head, and a layer whose inputs are too many for a uniform block.
+/// are multiples of four and not, a critic's head, blocks of columns, and a layer whose inputs are too many for a uniform block.
 #[test]
 fn dense_layers_are_the_same_in_both_layouts() {
-    for (inputs, outputs) in [(20, 24), (21, 5), (33, 1), (38, 34), (260, 7)] {
+    for (inputs, outputs) in [
+        (20, 24),
+        (21, 5),
+        (33, 1),
+        (38, 34),
+        (18, 68),
+        (5, 150),
+        (260, 7),
+    ] {
         one_dense_layer_is_the_same_in_both_layouts(inputs, outputs);
     }
 }

@@ -1,5 +1,5 @@
 // dx = (dy · kernelᵀ) ⊙ act'(x), an invocation four rows; see dense_forward_row.wgsl.
-// Constants: ROWS, IN, OUT, ACT, ADD as in dense_backward.wgsl. After activation.
+// Constants: ROWS, IN, OUT, ACT, ADD as in dense_backward.wgsl, COLUMNS4 as in dense_forward_row.wgsl. After activation.
 
 const OUT4: u32 = (OUT + 3u) / 4u;
 
@@ -14,7 +14,8 @@ fn weight(k: u32, c: u32) -> f32 {
 }
 
 fn four_weights(k: u32, j: u32) -> vec4<f32> {
-    if (OUT % 4u == 0u) { return weights[k * OUT4 + j]; }
+    if (OUT % 4u == 0u && OUT4 % COLUMNS4 == 0u) { return weights[k * OUT4 + j]; }
+    if (OUT % 4u == 0u) { return weights[k * OUT4 + min(j, OUT4 - 1u)]; }
     return vec4(weight(k, 4u * j), weight(k, 4u * j + 1u), weight(k, 4u * j + 2u), weight(k, 4u * j + 3u));
 }
 
@@ -27,21 +28,23 @@ fn derivative(row: u32, c: u32) -> f32 {
 @compute @workgroup_size(8)
 fn dense_backward_row(@builtin(global_invocation_id) id: vec3<u32>) {
     let row = 4u * id.x;
-    // A column per row.
-    var d: array<mat4x4<f32>, OUT4>;
-    for (var j = 0u; j < OUT4; j++) {
-        for (var r = 0u; r < 4u; r++) {
-            let c = 4u * j;
-            d[j][r] = vec4(derivative(row + r, c), derivative(row + r, c + 1u), derivative(row + r, c + 2u), derivative(row + r, c + 3u));
+    for (var first = 0u; first < OUT4; first += COLUMNS4) {
+        // A column per row.
+        var d: array<mat4x4<f32>, COLUMNS4>;
+        for (var j = 0u; j < COLUMNS4; j++) {
+            for (var r = 0u; r < 4u; r++) {
+                let c = 4u * (first + j);
+                d[j][r] = vec4(derivative(row + r, c), derivative(row + r, c + 1u), derivative(row + r, c + 2u), derivative(row + r, c + 3u));
+            }
         }
-    }
-    for (var k = 0u; k < IN; k++) {
-        var sum = vec4<f32>();
-        for (var j = 0u; j < OUT4; j++) { sum += four_weights(k, j) * d[j]; }
-        for (var r = 0u; r < 4u; r++) {
-            let at = (row + r) * IN + k;
-            let here = sum[r] * activation_derivative(ACT, x[at]);
-            if (ADD) { dx[at] += here; } else { dx[at] = here; }
+        for (var k = 0u; k < IN; k++) {
+            var sum = vec4<f32>();
+            for (var j = 0u; j < COLUMNS4; j++) { sum += four_weights(k, first + j) * d[j]; }
+            for (var r = 0u; r < 4u; r++) {
+                let at = (row + r) * IN + k;
+                let here = sum[r] * activation_derivative(ACT, x[at]);
+                if (ADD || first > 0u) { dx[at] += here; } else { dx[at] = here; }
+            }
         }
     }
 }

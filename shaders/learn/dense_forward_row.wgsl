@@ -1,8 +1,9 @@
 // y = act(x · kernel + bias), an invocation four rows. For devices whose invocations are the SIMD lanes of a CPU: a load from a
 // storage buffer is a loop over the lanes there (150 cycles for eight), one from a uniform block a gather without a loop (20).
 // So the weights come from a uniform block, each is used for four rows, and every x is loaded once.
-// Constants: ROWS, IN, OUT, ACT, UNROLL (inputs at a time, at most 4; divides IN). After activation. One member: its buffers
-// begin where they are bound.
+// Constants: ROWS, IN, OUT, ACT, UNROLL (inputs at a time, at most 4; divides IN), COLUMNS4 (fours of columns of a workgroup: with
+// more than 16 the compiler takes a minute, and sums no longer fit the nearest cache). After activation. One member: its
+// buffers begin where they are bound.
 
 const OUT4: u32 = (OUT + 3u) / 4u;
 
@@ -15,9 +16,10 @@ fn weight(k: u32, c: u32) -> f32 {
     return weights[at / 4u][at % 4u];
 }
 
-// Row `k` of the kernel, or the bias for k = IN: columns 4 j to 4 j + 3. A ragged edge repeats the last column.
+// Row `k` of the kernel, or the bias for k = IN: columns 4 j to 4 j + 3. A ragged edge repeats the last columns.
 fn four_weights(k: u32, j: u32) -> vec4<f32> {
-    if (OUT % 4u == 0u) { return weights[k * OUT4 + j]; }
+    if (OUT % 4u == 0u && OUT4 % COLUMNS4 == 0u) { return weights[k * OUT4 + j]; }
+    if (OUT % 4u == 0u) { return weights[k * OUT4 + min(j, OUT4 - 1u)]; }
     return vec4(weight(k, 4u * j), weight(k, 4u * j + 1u), weight(k, 4u * j + 2u), weight(k, 4u * j + 3u));
 }
 
@@ -32,11 +34,12 @@ fn outer(w: vec4<f32>, x: vec4<f32>) -> mat4x4<f32> { return mat4x4(x.x * w, x.y
 
 @compute @workgroup_size(8)
 fn dense_forward_row(@builtin(global_invocation_id) id: vec3<u32>) {
+    let first = COLUMNS4 * id.y;
     // ROWS is a multiple of the workgroup's 32: no invocation is without rows.
     let row = 4u * id.x;
-    var acc: array<mat4x4<f32>, OUT4>;
-    for (var j = 0u; j < OUT4; j++) {
-        let b = four_weights(IN, j);
+    var acc: array<mat4x4<f32>, COLUMNS4>;
+    for (var j = 0u; j < COLUMNS4; j++) {
+        let b = four_weights(IN, first + j);
         acc[j] = mat4x4(b, b, b, b);
     }
     // Every pass of this loop stores all of acc under the mask of living lanes: hence several inputs in one pass.
@@ -48,17 +51,18 @@ fn dense_forward_row(@builtin(global_invocation_id) id: vec3<u32>) {
         if (UNROLL > 1u) { b = four_inputs(row, k + 1u); }
         if (UNROLL > 2u) { c = four_inputs(row, k + 2u); }
         if (UNROLL > 3u) { d = four_inputs(row, k + 3u); }
-        for (var j = 0u; j < OUT4; j++) {
-            acc[j] += outer(four_weights(k, j), a);
-            if (UNROLL > 1u) { acc[j] += outer(four_weights(k + 1u, j), b); }
-            if (UNROLL > 2u) { acc[j] += outer(four_weights(k + 2u, j), c); }
-            if (UNROLL > 3u) { acc[j] += outer(four_weights(k + 3u, j), d); }
+        for (var j = 0u; j < COLUMNS4; j++) {
+            acc[j] += outer(four_weights(k, first + j), a);
+            if (UNROLL > 1u) { acc[j] += outer(four_weights(k + 1u, first + j), b); }
+            if (UNROLL > 2u) { acc[j] += outer(four_weights(k + 2u, first + j), c); }
+            if (UNROLL > 3u) { acc[j] += outer(four_weights(k + 3u, first + j), d); }
         }
     }
-    for (var j = 0u; j < OUT4; j++) {
+    for (var j = 0u; j < COLUMNS4; j++) {
         for (var r = 0u; r < 4u; r++) {
             for (var c = 0u; c < 4u; c++) {
-                if (4u * j + c < OUT) { y[(row + r) * OUT + 4u * j + c] = activate(ACT, acc[j][r][c]); }
+                let column = 4u * (first + j) + c;
+                if (column < OUT) { y[(row + r) * OUT + column] = activate(ACT, acc[j][r][c]); }
             }
         }
     }
