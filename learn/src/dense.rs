@@ -123,7 +123,6 @@ fn by_rows(gpu: &Gpu, shape: &Shape, layer: &Dense) -> bool {
         && shape.rows.is_multiple_of(UNIFORM_WORDS)
         && shape.stride.is_multiple_of(UNIFORM_WORDS)
         && layer.kernel.is_multiple_of(UNIFORM_WORDS)
-        && layer.bias_from == 0
         && 4 * block_words(layer) as u64 <= gpu.limits.max_uniform_buffer_binding_size
 }
 
@@ -236,7 +235,7 @@ impl Forward {
         y: &Region,
     ) -> Self {
         let c = constants(shape, layer).uint("ACT", activate as usize);
-        if by_rows(gpu, shape, layer) && begins_aligned(&[params, x, y]) {
+        if layer.bias_from == 0 && by_rows(gpu, shape, layer) && begins_aligned(&[params, x, y]) {
             let parts = (0..shape.members).map(|p| {
                 [
                     Part::Uniform(shape.weights(layer, params, p)),
@@ -292,7 +291,10 @@ impl Backward {
         let c = constants(shape, layer)
             .uint("ACT", below as usize)
             .flag("ADD", add);
-        if by_rows(gpu, shape, layer) && begins_aligned(&[params, dy, x, dx]) {
+        if layer.bias_from == 0
+            && by_rows(gpu, shape, layer)
+            && begins_aligned(&[params, dy, x, dx])
+        {
             let parts = (0..shape.members).map(|p| {
                 [
                     Part::Uniform(shape.weights(layer, params, p)),

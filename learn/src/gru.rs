@@ -2,11 +2,14 @@
 //!
 //! The input half `x W_i + b` of all steps is one dense layer before the scan ([`crate::dense`]), the gradients of the weights
 //! are matrix products after it. An unrolled cell would cost some 35 launches a step, 4,500 for a rollout of 128.
+//!
+//! Two layouts, as in [`crate::dense`]: on GPUs an invocation has a hidden unit of eight sequences, on a software device a whole
+//! sequence.
 
 use merit_sim::gpu::{Access, Gpu, GpuError, Region};
 
 use crate::kernel::{Constants, Recorder};
-use crate::net::Dense;
+use crate::net::{Dense, UNIFORM_WORDS};
 
 /// Sequences of one workgroup: each weight that is loaded serves so many products. More would leave a GPU with too few
 /// workgroups for the usual few hundred sequences.
@@ -34,21 +37,38 @@ pub struct GruMemory {
     pub hidden_grad: Region,
 }
 
+/// Sequences of one workgroup where an invocation has one: the width of a software device's vectors.
+const ROW_GROUP: u32 = 8;
+
+/// A pipeline and what it works on: one dispatch for all members, or one each.
+struct Scan {
+    pipeline: wgpu::ComputePipeline,
+    binds: Vec<wgpu::BindGroup>,
+    groups: [u32; 2],
+}
+
+impl Scan {
+    fn record(&self, to: &mut Recorder) {
+        for bind in &self.binds {
+            let pass = to.pass();
+            pass.set_pipeline(&self.pipeline);
+            pass.set_bind_group(0, bind, &[]);
+            pass.dispatch_workgroups(self.groups[0], self.groups[1], 1);
+            to.launches += 1;
+        }
+    }
+}
+
 /// The scan over [`GruMemory`], bound once and recorded as often as needed.
 pub struct GruScan {
-    forward: (wgpu::ComputePipeline, wgpu::BindGroup),
-    backward: (wgpu::ComputePipeline, wgpu::BindGroup),
-    transpose: (wgpu::ComputePipeline, wgpu::BindGroup),
-    groups: u32,
-    transpose_groups: u32,
-    members: u32,
+    forward: Scan,
+    backward: Scan,
+    transpose: Scan,
 }
 
 impl GruScan {
-    /// Dispatches of one forward, and of one backward pass (the transposition of the weights included).
-    pub const DISPATCHES: [u64; 2] = [1, 2];
-
-    /// `params: [P, stride]`, in which `recurrent` lies.
+    /// `params: [P, stride]`, in which `recurrent` lies. `by_rows`: an invocation a sequence, where the weights fit a uniform
+    /// block.
     ///
     /// # Errors
     /// [`GpuError::TooLarge`] for the gates' memory.
@@ -58,116 +78,129 @@ impl GruScan {
         recurrent: &Dense,
         params: &Region,
         stride: usize,
+        by_rows: bool,
         m: &GruMemory,
     ) -> Result<Self, GpuError> {
         let hidden = recurrent.inputs;
         let per_row = 16 * (members * steps * hidden) as u64;
         gpu.check_fits("the gates of the GRU", per_row, rows as u64, "sequences")?;
         let gates = gpu.storage("gru gates", per_row * rows as u64);
+        // Kernel and c_n; the transpose takes as many words.
+        let block = recurrent.end() - recurrent.kernel;
+        let by_rows = by_rows
+            && hidden.is_multiple_of(4)
+            && stride.is_multiple_of(UNIFORM_WORDS)
+            && recurrent.kernel.is_multiple_of(UNIFORM_WORDS)
+            && 4 * block as u64 <= gpu.limits.max_uniform_buffer_binding_size;
+        let transposed_stride = block.next_multiple_of(UNIFORM_WORDS);
         let transposed = gpu.storage(
             "gru weights, transposed",
-            4 * (members * 3 * hidden * hidden) as u64,
+            4 * (members * transposed_stride) as u64,
         );
         // Bindings that an entry point does not use still need a buffer, each its own.
         let unused: Vec<Region> = (0..7).map(|_| gpu.storage("unused", 4)).collect();
-        let shape = gpu.uniform_from(
-            "gru shape",
-            &[[members as u32, steps as u32, rows as u32, 0]],
-        );
         let constants = Constants::default()
             .uint("H", hidden)
             .uint("ROWS", ROWS as usize)
             .uint("STRIDE", stride)
+            .uint("TRANSPOSED", transposed_stride)
             .uint("WEIGHTS", recurrent.kernel)
-            .uint("BIAS_N", recurrent.bias);
-        let source = constants.source(&[
-            include_str!("../../shaders/learn/activation.wgsl"),
-            include_str!("../../shaders/learn/gru_scan.wgsl"),
-        ]);
-        let module = gpu.shader("gru", &source, !cfg!(test));
-        let mut accesses = [Access::ReadWrite; 9];
-        accesses[0] = Access::Uniform(16);
-        let layout = gpu.layout("gru", &accesses);
-        let kernel = |entry: &str, regions: [&Region; 8]| {
-            let mut resources = vec![shape.as_entire_binding()];
-            resources.extend(regions.iter().map(|r| r.binding()));
-            let pipeline = gpu.pipeline(entry, &module, entry, &layout);
-            (pipeline, gpu.bind(entry, &layout, &resources))
+            .uint("BIAS_N", recurrent.bias)
+            .uint("WORDS4", block / 4);
+        let activation = include_str!("../../shaders/learn/activation.wgsl");
+        let by_units = include_str!("../../shaders/learn/gru_scan.wgsl");
+        let by_sequences = include_str!("../../shaders/learn/gru_scan_row.wgsl");
+        // `weights`: bytes of the block that they are bound as, if they are.
+        let compile = |entry: &str, weights: Option<u64>| {
+            let file = if weights.is_some() {
+                by_sequences
+            } else {
+                by_units
+            };
+            let mut accesses = [Access::ReadWrite; 9];
+            accesses[0] = Access::Uniform(16);
+            if let Some(bytes) = weights {
+                accesses[1] = Access::Uniform(bytes);
+            }
+            let layout = gpu.layout(entry, &accesses);
+            let module = gpu.shader("gru", &constants.source(&[activation, file]), !cfg!(test));
+            (gpu.pipeline(entry, &module, entry, &layout), layout)
+        };
+        let bind = |layout: &wgpu::BindGroupLayout,
+                    shape: [usize; 4],
+                    weights: &Region,
+                    rest: [&Region; 7]| {
+            let shape = gpu.uniform_from("gru shape", &shape.map(|n| n as u32));
+            let mut resources = vec![shape.as_entire_binding(), weights.binding()];
+            resources.extend(rest.iter().map(|r| r.binding()));
+            gpu.bind("gru", layout, &resources)
+        };
+        let scan = |entry: &str, weights: &Region, member_words: usize, rest: [&Region; 7]| {
+            let bytes = by_rows.then_some(4 * block as u64);
+            let (pipeline, layout) = compile(entry, bytes);
+            let (binds, groups) = if by_rows {
+                let first = if entry == "forward" {
+                    recurrent.kernel
+                } else {
+                    0
+                };
+                let member = |p: usize| {
+                    let weights = weights.part(p * member_words + first, block);
+                    bind(&layout, [p, steps, rows, hidden / 4], &weights, rest)
+                };
+                let groups = [(rows as u32).div_ceil(ROW_GROUP), 1];
+                ((0..members).map(member).collect(), groups)
+            } else {
+                let all = bind(&layout, [members, steps, rows, 0], weights, rest);
+                (vec![all], [(rows as u32).div_ceil(ROWS), members as u32])
+            };
+            Scan {
+                pipeline,
+                binds,
+                groups,
+            }
         };
         let u = &unused;
+        let forward = [
+            &m.start,
+            &m.reset_in,
+            &m.x,
+            &m.previous,
+            &gates,
+            &m.h,
+            &u[0],
+        ];
+        let backward = [
+            &u[0],
+            &m.reset_in,
+            &m.h_grad,
+            &m.previous,
+            &gates,
+            &m.x_grad,
+            &m.hidden_grad,
+        ];
+        let (transpose, layout) = compile("transpose", None);
+        let rest = [&u[0], &u[1], &u[2], &transposed, &u[4], &u[5], &u[6]];
         Ok(Self {
-            forward: kernel(
-                "forward",
-                [
-                    params,
-                    &m.start,
-                    &m.reset_in,
-                    &m.x,
-                    &m.previous,
-                    &gates,
-                    &m.h,
-                    &u[0],
-                ],
-            ),
-            backward: kernel(
-                "backward",
-                [
-                    &transposed,
-                    &u[0],
-                    &m.reset_in,
-                    &m.h_grad,
-                    &m.previous,
-                    &gates,
-                    &m.x_grad,
-                    &m.hidden_grad,
-                ],
-            ),
-            transpose: kernel(
-                "transpose",
-                [
-                    params,
-                    &u[0],
-                    &u[1],
-                    &u[2],
-                    &transposed,
-                    &u[4],
-                    &u[5],
-                    &u[6],
-                ],
-            ),
-            groups: (rows as u32).div_ceil(ROWS),
-            transpose_groups: (3 * hidden * hidden).div_ceil(64) as u32,
-            members: members as u32,
+            forward: scan("forward", params, stride, forward),
+            backward: scan("backward", &transposed, transposed_stride, backward),
+            transpose: Scan {
+                pipeline: transpose,
+                binds: vec![bind(&layout, [members, steps, rows, 0], params, rest)],
+                groups: [(3 * hidden * hidden).div_ceil(64) as u32, members as u32],
+            },
         })
-    }
-
-    fn record(
-        pass: &mut wgpu::ComputePass<'_>,
-        (pipeline, bindings): &(wgpu::ComputePipeline, wgpu::BindGroup),
-        groups: u32,
-        members: u32,
-    ) {
-        pass.set_pipeline(pipeline);
-        pass.set_bind_group(0, bindings, &[]);
-        pass.dispatch_workgroups(groups, members, 1);
     }
 
     /// `x`, `start` and `reset_in` to `h` and `previous`.
     pub fn record_forward(&self, to: &mut Recorder) {
-        Self::record(to.pass(), &self.forward, self.groups, self.members);
-        to.launches += Self::DISPATCHES[0];
+        self.forward.record(to);
     }
 
     /// `h_grad` to `x_grad` and `hidden_grad`; the gradient stops at `start`. Follows a forward pass over the same memory.
     pub fn record_backward(&self, to: &mut Recorder) {
-        Self::record(
-            to.pass(),
-            &self.transpose,
-            self.transpose_groups,
-            self.members,
-        );
-        Self::record(to.pass(), &self.backward, self.groups, self.members);
-        to.launches += Self::DISPATCHES[1];
+        self.transpose.record(to);
+        self.backward.record(to);
     }
 }
 
@@ -255,6 +288,12 @@ mod tests {
 
     #[test]
     fn the_scan_equals_the_formulas_and_its_gradient_their_differences() {
+        for by_rows in [false, true] {
+            one_layout_equals_the_formulas(by_rows);
+        }
+    }
+
+    fn one_layout_equals_the_formulas(by_rows: bool) {
         let gpu = gpu();
         let [p, t, r, h] = SHAPE;
         let d = data();
@@ -273,7 +312,7 @@ mod tests {
         // Something of others lies in front of the weights and behind the bias.
         let mut recurrent = Dense::new(5, h, 3 * h);
         recurrent.bias_from = 2 * h;
-        let stride = recurrent.end() + 3;
+        let stride = (recurrent.end() + 3).next_multiple_of(UNIFORM_WORDS);
         let mut params = vec![9.0; p * stride];
         for member in 0..p {
             let words = &mut params[member * stride..][..stride];
@@ -282,7 +321,8 @@ mod tests {
             words[recurrent.bias..recurrent.end()].copy_from_slice(&d.bias_n[member * h..][..h]);
         }
         let params = gpu.storage_from("params", &params);
-        let scan = GruScan::new(gpu, [p, t, r], &recurrent, &params, stride, &m).unwrap();
+        let scan = GruScan::new(gpu, [p, t, r], &recurrent, &params, stride, by_rows, &m).unwrap();
+        assert_eq!(scan.forward.binds.len(), if by_rows { p } else { 1 });
         run(|to| {
             scan.record_forward(to);
             scan.record_backward(to);

@@ -121,6 +121,7 @@ impl TrunkStack {
                 &trunk.recurrent,
                 c.params,
                 shape.stride,
+                shape.by_rows,
                 &scan,
             )?,
             input_backward: Backward::new(

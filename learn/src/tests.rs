@@ -754,11 +754,18 @@ mod network {
 /// Policy, values, losses and gradients of an update of two members; the critic of MAPPO shares rows and adds the agent.
 #[test]
 fn an_update_is_the_same_in_both_layouts() {
+    for network in [Kind::Ff, Kind::Gru] {
+        one_update_is_the_same_in_both_layouts(network);
+    }
+}
+
+fn one_update_is_the_same_in_both_layouts(network: Kind) {
     let learned = [false, true].map(|by_rows| {
         let config = Config {
             seeds: 2,
             envs: 16,
             hidden: 24,
+            network,
             by_rows: Some(by_rows),
             ..config(Algo::Mappo)
         };
@@ -800,6 +807,11 @@ fn dense_layers_are_the_same_in_both_layouts() {
 fn one_dense_layer_is_the_same_in_both_layouts(inputs: usize, hidden: usize) {
     let (members, rows) = (2, 192);
     let layer = Dense::new(64, inputs, hidden);
+    // As the recurrent half of a GRU: only the last columns have a bias.
+    let later = Dense {
+        bias_from: hidden / 2,
+        ..layer
+    };
     let stride = layer.end().next_multiple_of(UNIFORM_WORDS);
     let upload = |stream: u32, n: usize| gpu().storage_from("in", &uniform(stream, n, -1.0, 1.0));
     let params = upload(1, members * stride);
@@ -826,7 +838,10 @@ fn one_dense_layer_is_the_same_in_both_layouts(inputs: usize, hidden: usize) {
             backward(&twice, true),
         );
         let grad = Grad::new(gpu(), &shape, &layer, &x, &dy, &partials);
+        let later_partials = out(shape.chunks() * stride);
+        let later_grad = Grad::new(gpu(), &shape, &later, &x, &dy, &later_partials);
         run(|to| {
+            later_grad.record(to);
             forward.record(to);
             once.record(to);
             set.record(to);
@@ -834,11 +849,14 @@ fn one_dense_layer_is_the_same_in_both_layouts(inputs: usize, hidden: usize) {
             grad.record(to);
         });
         let words = members * stride;
-        let partials = read(&partials);
-        let sums: Vec<f64> = (0..words)
-            .map(|i| (0..shape.chunks()).map(|c| partials[c * words + i]).sum())
-            .collect();
-        results.push([read(&y), read(&dx), read(&twice), sums]);
+        let sums = |partials: &Region| -> Vec<f64> {
+            let partials = read(partials);
+            (0..words)
+                .map(|i| (0..shape.chunks()).map(|c| partials[c * words + i]).sum())
+                .collect()
+        };
+        let grads = [sums(&partials), sums(&later_partials)];
+        results.push(([read(&y), read(&dx), read(&twice)], grads));
     }
     let (w, x, dy) = (read(&params), read(&x), read(&dy));
     let weight = |p: usize, k: usize, j: usize| w[p * stride + layer.kernel + k * hidden + j];
@@ -865,11 +883,18 @@ fn one_dense_layer_is_the_same_in_both_layouts(inputs: usize, hidden: usize) {
         }
     }
     let twice: Vec<f64> = dx.iter().map(|d| 2.0 * d).collect();
-    for [found_y, found_dx, found_twice, found_sums] in &results {
+    let mut later_sums = sums.clone();
+    for p in 0..members {
+        let bias = &mut later_sums[p * stride + layer.bias..][..hidden];
+        bias.copy_within(later.bias_from.., 0);
+        bias[hidden - later.bias_from..].fill(0.0);
+    }
+    for ([found_y, found_dx, found_twice], [found_sums, found_later]) in &results {
         close(found_y, &y, 1e-5, "y");
         close(found_dx, &dx, 1e-5, "dx");
         close(found_twice, &twice, 1e-5, "dx, added to");
         close(found_sums, &sums, 1e-5, "gradients");
+        close(found_later, &later_sums, 1e-5, "gradients, a bias for some");
     }
 }
 

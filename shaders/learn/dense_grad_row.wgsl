@@ -1,7 +1,7 @@
 // Gradients of a dense layer's kernel, xᵀ · dy, and bias, Σ dy, over one chunk of CHUNK rows; see dense_forward_row.wgsl for what
 // this suits. An invocation takes four rows of the kernel and COLUMNS4 times four columns; the workgroups after the last that have
 // rows of the kernel take the bias.
-// Constants: IN, OUT, KERNEL, CHUNK (a multiple of 4), COLUMNS4. One member and chunk: the buffers begin where they are bound.
+// Constants: IN, OUT, KERNEL, BIAS_FROM (first column with a bias), CHUNK (a multiple of 4), COLUMNS4. One member and chunk: the buffers begin where they are bound.
 // After dense_grad_x_block.wgsl or dense_grad_x.wgsl, which have binding 1 and `input`.
 
 @group(0) @binding(0) var<uniform> dy: array<vec4<f32>, (CHUNK * OUT + 3u) / 4u>; // [CHUNK, OUT]
@@ -29,7 +29,7 @@ fn dense_grad_row(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoca
         for (var c = first + lane; c < min(first + 4u * COLUMNS4, OUT); c += 8u) {
             var sum = 0.0;
             for (var r = 0u; r < CHUNK; r++) { sum += derivative(r, c); }
-            partials[KERNEL + IN * OUT + c] = sum;
+            if (c >= BIAS_FROM) { partials[KERNEL + IN * OUT + c - BIAS_FROM] = sum; }
         }
         return;
     }

@@ -9,12 +9,12 @@
 //   h' = (1 - z) * n + z * h      with h the previous state, or 0 where the memory was reset in front of this step
 //
 // Constants from outside: H (hidden units = workgroup size), ROWS; STRIDE (words of a member's parameters), WEIGHTS and BIAS_N
-// (where W and c_n lie among them). After activation.
+// (where W and c_n lie among them); TRANSPOSED (words of a member's transpose). After activation.
 
 struct Shape { members: u32, steps: u32, rows: u32, pad: u32 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read_write> weights: array<f32>;  // forward [P, STRIDE], backward W's transpose [P, 3H, H]
+@group(0) @binding(1) var<storage, read_write> weights: array<f32>;  // forward [P, STRIDE], backward W's transpose [P, TRANSPOSED]: [3H, H]
 @group(0) @binding(2) var<storage, read_write> start: array<f32>;    // [P, R, H]: state before the first step
 @group(0) @binding(3) var<storage, read_write> reset_in: array<f32>; // [P, T, R]: 1 = forget in front of this step
 @group(0) @binding(4) var<storage, read_write> inputs: array<f32>;   // forward x [P, T, R, 3H]; backward dL/dh' [P, T, R, H]
@@ -85,7 +85,7 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
     let member = group.y;
     let first = group.x * ROWS;
     let count = min(ROWS, shape.rows - first);
-    let w = member * H * 3u * H;
+    let w = member * TRANSPOSED;
     // Rows beyond the last one keep zero gradients; nothing of theirs is written.
     for (var q = 0u; q < ROWS; q++) {
         carried[q * H + j] = 0.0;
@@ -130,13 +130,12 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
     }
 }
 
-// W [P, H, 3H] -> [P, 3H, H], for the backward pass: its weights too must lie side by side for neighbouring invocations.
+// W [H, 3H] -> [3H, H], for the backward pass: its weights too must lie side by side for neighbouring invocations.
 @compute @workgroup_size(64)
 fn transpose(@builtin(global_invocation_id) id: vec3<u32>) {
     let word = id.x;
     if (word >= 3u * H * H) { return; }
     let member = id.y;
-    let base = member * 3u * H * H;
     // `previous` is the transpose here, `weights` the original.
-    previous[base + word] = weights[member * STRIDE + WEIGHTS + (word % H) * 3u * H + word / H];
+    previous[member * TRANSPOSED + word] = weights[member * STRIDE + WEIGHTS + (word % H) * 3u * H + word / H];
 }
