@@ -102,6 +102,8 @@ pub struct Config {
     /// Clip the value's change by `clip_eps` too.
     pub clip_value: bool,
     pub ent_coef: f64,
+    /// `ent_coef` falls linearly to 0 over the updates, as the learning rate does; JaxMARL keeps it.
+    pub anneal_ent_coef: bool,
     pub vf_coef: f64,
     /// Bootstrap from the final state where the step limit cut an episode; JaxMARL does not.
     pub bootstrap_truncated: bool,
@@ -154,6 +156,7 @@ impl Default for Config {
             scale_clip_eps: false,
             clip_value: true,
             ent_coef: 0.0,
+            anneal_ent_coef: false,
             vf_coef: 0.5,
             bootstrap_truncated: false,
             reward_shaping_horizon: 0,
@@ -340,6 +343,10 @@ pub fn parse_toml(path: &Path, text: &str) -> Result<Table, ConfigError> {
 const PRESETS: &[(&str, &str)] = &[
     ("smax.ippo", include_str!("../../configs/smax.ippo.toml")),
     ("smax.mappo", include_str!("../../configs/smax.mappo.toml")),
+    (
+        "smax/3m.mappo",
+        include_str!("../../configs/smax/3m.mappo.toml"),
+    ),
 ];
 
 /// What applies to `env` and `algo`, the more general first.

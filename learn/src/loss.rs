@@ -65,6 +65,8 @@ pub struct Loss {
     pub losses: Region,
     /// `[P]`: the clip range, for the diagnostics.
     pub clip: Region,
+    /// `[P]`: written anew between replays where it is annealed.
+    pub entropy_weight: Region,
 }
 
 impl Loss {
@@ -102,9 +104,10 @@ impl Loss {
             values_grad: burn.region(outputs.values_grad.as_ref().ok_or_else(absent)?)?,
             losses: burn.region(&outputs.losses)?,
             clip: constants.part(0),
+            entropy_weight: constants.part(1),
+            _constants: constants,
             burn: burn.clone(),
             batch,
-            _constants: constants,
             recorded,
         })
     }

@@ -422,10 +422,12 @@ impl Ppo {
             );
         }
         // JaxMARL's annealing: constant within an update.
-        let anneal = match self.config.anneal_lr {
-            true => 1.0 - done as f64 / self.updates() as f64,
-            false => 1.0,
-        };
+        let left = 1.0 - done as f64 / self.updates() as f64;
+        let anneal = if self.config.anneal_lr { left } else { 1.0 };
+        if self.config.anneal_ent_coef {
+            let weights = vec![(self.config.ent_coef * left) as f32; s.members];
+            self.gpu.write(&self.loss.entropy_weight, &weights);
+        }
         for i in 0..s.epochs * s.minibatches {
             let step = done * (s.epochs * s.minibatches) as u64 + i as u64 + 1;
             let [correction_1, correction_2] = adam::corrections(step);

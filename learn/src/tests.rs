@@ -688,6 +688,26 @@ mod network {
         }
     }
 
+    #[test]
+    fn the_weight_of_the_entropy_falls_with_the_updates() {
+        for anneal_ent_coef in [true, false] {
+            let mut ppo = ppo(&Config {
+                seeds: 2,
+                ent_coef: 0.5,
+                anneal_ent_coef,
+                ..config(Algo::Ippo)
+            });
+            for update in 0..ppo.updates() {
+                let to = ppo.begin_update();
+                let left = 1.0 - update as f64 / ppo.updates() as f64;
+                let want = if anneal_ent_coef { 0.5 * left } else { 0.5 };
+                let found = read(&ppo.loss.entropy_weight);
+                close(&found, &[want; 2], 1e-6, "weight of the entropy");
+                ppo.end_update(to);
+            }
+        }
+    }
+
     /// An onion in a pot is 3 shaped points: the reward shows the weight that they had.
     #[test]
     fn the_weight_of_shaped_rewards_falls_over_the_horizon() {
