@@ -1,5 +1,6 @@
 // What every environment's shader binds (sim/src/kernels.rs binds it in this order; an environment's own bindings follow
-// from 14 on), and the writing of results. Constants: G, A, D, S, ACTIONS, QUOTA, DRIVER.
+// from 14 on; 4 and 11, the observations, are in obs.wgsl or obs_by_fours.wgsl), and the writing of results. Constants: G, A, D, S,
+// ACTIONS, QUOTA, DRIVER.
 
 struct Slots { t: u32, next: u32, pad0: u32, pad1: u32 }
 
@@ -7,14 +8,12 @@ struct Slots { t: u32, next: u32, pad0: u32, pad1: u32 }
 @group(0) @binding(1) var<storage, read_write> state: array<u32>;         // [G, words], in the environment's own order
 @group(0) @binding(2) var<storage, read> env_keys: array<vec2<u32>>;      // [G]
 @group(0) @binding(3) var<storage, read> actions: array<u32>;             // [T, G, A], or [T, G, A, K] bits of f32
-@group(0) @binding(4) var<storage, read_write> obs: array<f32>;           // [slots, G, A, D]
 @group(0) @binding(5) var<storage, read_write> world_state: array<f32>;   // [slots, G, S]
 @group(0) @binding(6) var<storage, read_write> avail: array<f32>;         // [slots, G, A, ACTIONS]
 @group(0) @binding(7) var<storage, read_write> reward: array<f32>;        // [T, G, A]
 @group(0) @binding(8) var<storage, read_write> terminated: array<f32>;    // [T, G]
 @group(0) @binding(9) var<storage, read_write> truncated: array<f32>;     // [T, G]
 @group(0) @binding(10) var<storage, read_write> agent_done: array<f32>;   // [T, G, A]
-@group(0) @binding(11) var<storage, read_write> final_obs: array<f32>;    // [G, A, D]
 @group(0) @binding(12) var<storage, read_write> final_state: array<f32>;  // [G, S]
 @group(0) @binding(13) var<storage, read_write> sums: array<f32>;         // [EpisodeStats::WORDS, G]
 
@@ -25,10 +24,6 @@ const HEURISTIC: u32 = 2u;
 
 /// The environment of this invocation.
 var<private> g: u32;
-
-fn put_obs(word: u32, x: f32, to_final: bool) {
-    if (to_final) { final_obs[word] = x; } else { obs[word] = x; }
-}
 
 fn put_state(word: u32, x: f32, to_final: bool) {
     if (to_final) { final_state[word] = x; } else { world_state[word] = x; }

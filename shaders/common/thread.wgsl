@@ -35,10 +35,6 @@ fn told_number(i: u32, k: u32, count: u32) -> f32 {
 fn pay(i: u32, x: f32) { reward[(slots.t * G + g) * A + i] = x; }
 fn mark_done(i: u32, done: bool) { agent_done[(slots.t * G + g) * A + i] = select(0.0, 1.0, done); }
 
-fn show(i: u32, feature: u32, x: f32, to_final: bool) {
-    put_obs((select(slots.next * G, 0u, to_final) + g) * A * D + i * D + feature, x, to_final);
-}
-
 fn show_state(feature: u32, x: f32, to_final: bool) {
     put_state((select(slots.next * G, 0u, to_final) + g) * S + feature, x, to_final);
 }

@@ -112,9 +112,21 @@ pub fn constants(spec: &EnvSpec, batch: &Batch, grid: Grid) -> Constants {
 
 /// Random numbers, the contract's bindings, and the entry points of an invocation an environment, in front of `files`.
 pub fn thread_source(constants: &Constants, files: &[&str]) -> String {
+    let numbers = include_str!("../../shaders/common/obs.wgsl");
+    thread_source_with(constants, numbers, files)
+}
+
+/// As [`thread_source`], with the observation of one agent written by fours.
+pub fn thread_source_by_fours(constants: &Constants, files: &[&str]) -> String {
+    let fours = include_str!("../../shaders/common/obs_by_fours.wgsl");
+    thread_source_with(constants, fours, files)
+}
+
+fn thread_source_with(constants: &Constants, observations: &str, files: &[&str]) -> String {
     let common = [
         include_str!("../../shaders/common/rng.wgsl"),
         include_str!("../../shaders/common/env.wgsl"),
+        observations,
         include_str!("../../shaders/common/thread.wgsl"),
     ];
     constants.source(&[&common, files].concat())

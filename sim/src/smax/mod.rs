@@ -565,6 +565,7 @@ impl Source<'_> {
         constants.source(&[
             include_str!("../../../shaders/common/rng.wgsl"),
             include_str!("../../../shaders/common/env.wgsl"),
+            include_str!("../../../shaders/common/obs.wgsl"),
             include_str!("../../../shaders/smax/angle.wgsl"),
             layout,
             include_str!("../../../shaders/smax/rules.wgsl"),
