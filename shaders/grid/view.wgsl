@@ -2,41 +2,49 @@
 // Constants: ONE_HOT, SEE_THROUGH, GRID_STATE, TWO_DESCS, PLACES, PARTS (of a mission).
 
 const VIEW: u32 = 7u;
-const IMAGE: u32 = VIEW * VIEW * select(3u, 20u, ONE_HOT);
+// Features go out one after the other, by fours.
+var<private> four: vec4<f32>;
+var<private> shown: u32;
+var<private> to_end: bool;   // the view goes to `final_obs`
 
-fn put(feature: u32, x: u32, to_final: bool) { show(0u, feature, f32(x), to_final); }
-
-/// `n` features of which number `x` is 1, or the number itself. Returns the next free feature.
-fn put_category(feature: u32, x: u32, n: u32, to_final: bool) -> u32 {
-    if (!ONE_HOT) {
-        put(feature, x, to_final);
-        return feature + 1u;
-    }
-    for (var i = 0u; i < n; i++) { put(feature + i, u32(i == x), to_final); }
-    return feature + n;
+fn put(x: u32) {
+    four = vec4(four.yzw, f32(x));
+    shown += 1u;
+    if ((shown & 3u) == 0u) { show_four(shown / 4u - 1u, four, to_end); }
 }
 
-/// Column x from the left, row y from the far edge: object, colour, state.
-fn put_cell_view(x: u32, y: u32, cell: u32, to_final: bool) {
-    let first = (x * VIEW + y) * select(3u, 20u, ONE_HOT);
-    if (ONE_HOT) {
-        let ones = (1u << type_of(cell)) | (1u << (11u + colour_of(cell))) | (1u << (17u + state_of(cell)));
-        for (var i = 0u; i < 20u; i++) { put(first + i, (ones >> i) & 1u, to_final); }
-    } else {
-        put(first, type_of(cell), to_final);
-        put(first + 1u, colour_of(cell), to_final);
-        put(first + 2u, state_of(cell), to_final);
+/// A number, or `n` features of which number `x` is 1.
+fn put_category(x: u32, n: u32) {
+    if (!ONE_HOT) {
+        put(x);
+        return;
+    }
+    for (var i = 0u; i < n; i++) { put(u32(i == x)); }
+}
+
+/// Object, colour and state of a cell; 20 features where they are one-hot.
+fn put_cell_view(cell: u32) {
+    if (!ONE_HOT) {
+        put(type_of(cell));
+        put(colour_of(cell));
+        put(state_of(cell));
+        return;
+    }
+    let ones = (1u << type_of(cell)) | (1u << (11u + colour_of(cell))) | (1u << (17u + state_of(cell)));
+    for (var k = 0u; k < 5u; k++) {
+        let bits = (vec4(ones) >> (vec4(0u, 1u, 2u, 3u) + vec4(4u * k))) & vec4(1u);
+        show_four(shown / 4u, vec4<f32>(bits), to_end);
+        shown += 4u;
     }
 }
 
 /// An object id as the mission's code numbers it where categories are one-hot: any, door, key, ball, box, goal.
 fn category(id: u32) -> u32 { return select(id, select(0u, min(id, 8u) - 3u, id >= 4u), ONE_HOT); }
 
-fn put_desc(first: u32, desc: u32, to_final: bool) -> u32 {
-    var f = put_category(first, category(desc & 15u), 6u, to_final);
-    f = put_category(f, (desc >> 4u) & 7u, 7u, to_final);
-    if (PLACES) { f = put_category(f, place_of(desc), 5u, to_final); }
-    return f;
+fn put_desc(desc: u32) {
+    put_category(category(desc & 15u), 6u);
+    put_category((desc >> 4u) & 7u, 7u);
+    if (PLACES) { put_category(place_of(desc), 5u); }
 }
 
 /// Cells left and right of `lit` ones that light reaches through the cells of `clear`.
@@ -65,20 +73,30 @@ fn transposed(rows: vec2<u32>) -> vec2<u32> {
     return vec2(x.x ^ (swapped << 4u), x.y ^ swapped);
 }
 
-/// Four cells of row y from the word of column `x` (in words) on, as bytes.
+/// The level's cells as they lie in a word (four, or two wide ones) of row y. Beyond the level everything is wall.
 fn row_word(y: i32, x: i32) -> u32 {
     let inside = u32(y) < H && u32(x) < ROW_WORDS;
-    return select(select(0x52525252u, 0x00520052u, CELL_BITS == 16u),
-        state[word(GRID_0 + select(0u, u32(y) * ROW_WORDS + u32(x), inside))], inside);
+    return select(BEYOND, state[word(GRID_0 + select(0u, u32(y) * ROW_WORDS + u32(x), inside))], inside);
 }
 
-/// Seven cells of row y from column x on, as bytes. Beyond the level everything is wall.
+const BEYOND: u32 = select(0x52525252u, 0x00520052u, CELL_BITS == 16u);
+
+/// Seven cells of row y from column x on, as bytes.
 fn seven(y: i32, x: i32) -> vec2<u32> {
     let first = x >> CELL_SHIFT;
     let shift = (u32(x) & ((1u << CELL_SHIFT) - 1u)) * CELL_BITS;
     // A shift by 32 is none.
     let over = (32u - shift) & 31u;
     let keep = select(0xffffffffu, 0u, shift == 0u);
+    if (CELL_BITS == 8u && ROW_WORDS == 2u) {
+        // Narrow levels are read as a whole row.
+        let left = row_word(y, 0);
+        let right = row_word(y, 1);
+        let a = select(select(BEYOND, left, first == 0), right, first == 1);
+        let b = select(select(BEYOND, left, first == -1), right, first == 0);
+        let c = select(select(BEYOND, left, first == -2), right, first == -1);
+        return vec2((a >> shift) | ((b << over) & keep), (b >> shift) | ((c << over) & keep));
+    }
     let a = row_word(y, first);
     let b = row_word(y, first + 1);
     let c = row_word(y, first + 2);
@@ -98,15 +116,47 @@ fn opaque_bits(cells: u32) -> u32 {
     return (o * 0x01020408u) >> 24u;
 }
 
+/// The seen square of the level as it lies there, [row] of seven bytes; 0 where nothing is seen.
+var<private> square: array<vec2<u32>, VIEW>;
+
+fn byte_of(row: u32, column: u32) -> u32 {
+    return (select(square[row].x, square[row].y, column >= 4u) >> (8u * (column & 3u))) & 0xffu;
+}
+
+/// Cell of the view in column x from the left and row y from the far edge.
+fn seen_cell(x: u32, y: u32) -> u32 {
+    let far = VIEW - 1u;
+    if (x == far / 2u && y == far) { return select(hand, EMPTY, hand == 0u); }
+    let level = select(byte_of(x, far - y), byte_of(far - x, y), facing == 2u);
+    let upright = select(byte_of(far - y, far - x), byte_of(y, x), facing == 3u);
+    return select(level, upright, (facing & 1u) != 0u);
+}
+
+fn put_column(x: u32) {
+    put_cell_view(seen_cell(x, 0u));
+    put_cell_view(seen_cell(x, 1u));
+    put_cell_view(seen_cell(x, 2u));
+    put_cell_view(seen_cell(x, 3u));
+    put_cell_view(seen_cell(x, 4u));
+    put_cell_view(seen_cell(x, 5u));
+    put_cell_view(seen_cell(x, 6u));
+}
+
+fn put_clause(k: u32) {
+    let c = clause(k);
+    put_category(c & 7u, 6u);
+    put_desc(first_desc(c));
+    if (TWO_DESCS) { put_desc(second_desc(c)); }
+}
+
 fn observe(to_final: bool) {
     // The seen square of the level as it lies there; only visibility and the order of writing depend on where the agent looks.
     let f = forward_of(facing);
     let corner = at + 3 * f - 3;
-    var cells: array<vec2<u32>, VIEW>;
     var clear = vec2(0u);
     for (var r = 0u; r < VIEW; r++) {
-        cells[r] = seven(corner.y + i32(r), corner.x);
-        let row = ~(opaque_bits(cells[r].x) | (opaque_bits(cells[r].y) << 4u)) & 0x7fu;
+        square[r] = seven(corner.y + i32(r), corner.x);
+        let row = ~(opaque_bits(square[r].x) | (opaque_bits(square[r].y) << 4u)) & 0x7fu;
         if (r < 4u) { clear.x |= row << (8u * r); } else { clear.y |= row << (8u * r - 32u); }
     }
     // Rows across the agent's line of sight, the nearest first.
@@ -124,26 +174,33 @@ fn observe(to_final: bool) {
     }
     seen = select(seen, transposed(seen), sideways);
     for (var r = 0u; r < VIEW; r++) {
-        let row = select(seen.x, seen.y, r >= 4u) >> (8u * (r & 3u));
-        for (var c = 0u; c < VIEW; c++) {
-            let byte = (select(cells[r].x, cells[r].y, c >= 4u) >> (8u * (c & 3u))) & 0xffu;
-            let cell = select(0u, byte, ((row >> c) & 1u) != 0u);
-            // From the middle of the square: how far ahead, and how far to the right.
-            let ahead = (i32(c) - 3) * f.x + (i32(r) - 3) * f.y;
-            let right = (i32(r) - 3) * f.x - (i32(c) - 3) * f.y;
-            put_cell_view(u32(right + 3), u32(3 - ahead), cell, to_final);
-        }
+        let row = (select(seen.x, seen.y, r >= 4u) >> (8u * (r & 3u))) & 0x7fu;
+        // A bit to a byte.
+        let bytes = (vec2(row & 15u, row >> 4u) * vec2(0x00204081u)) & vec2(0x01010101u);
+        square[r] &= bytes * vec2(0xffu);
     }
-    // The agent's own cell shows what it carries.
-    put_cell_view(3u, VIEW - 1u, select(hand, EMPTY, hand == 0u), to_final);
-    var next = put_category(IMAGE, facing, 4u, to_final);
-    for (var k = 0u; k < CLAUSES; k++) {
-        let c = clause(k);
-        next = put_category(next, c & 7u, 6u, to_final);
-        next = put_desc(next, first_desc(c), to_final);
-        if (TWO_DESCS) { next = put_desc(next, second_desc(c), to_final); }
+    to_end = to_final;
+    shown = 0u;
+    // Calls, not loops: a feature's place is then a constant.
+    put_column(0u);
+    put_column(1u);
+    put_column(2u);
+    put_column(3u);
+    put_column(4u);
+    put_column(5u);
+    put_column(6u);
+    put_category(facing, 4u);
+    put_clause(0u);
+    if (CLAUSES > 1u) { put_clause(1u); }
+    if (CLAUSES > 2u) {
+        put_clause(2u);
+        put_clause(3u);
     }
-    if (PARTS > 1u) { next = put_category(next, order(), 3u, to_final); }
+    if (PARTS > 1u) { put_category(order(), 3u); }
+    // To a multiple of four.
+    if (shown < D) { put(0u); }
+    if (shown < D) { put(0u); }
+    if (shown < D) { put(0u); }
     if (GRID_STATE) { observe_grid(to_final); }
 }
 

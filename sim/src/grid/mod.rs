@@ -13,8 +13,8 @@ use crate::env::{ActionSpace, EnvSpec, VecEnv};
 use crate::frame::{Colour, Frame, PALETTE, Shape};
 use crate::gpu::{Access, Gpu, GpuError, Region};
 use crate::kernels::{
-    Grid as Groups, Kernels, Program, THREAD_FIELDS, THREAD_WORDS, constants, thread_source,
-    thread_state,
+    Grid as Groups, Kernels, Program, THREAD_FIELDS, THREAD_WORDS, constants,
+    thread_source_by_fours, thread_state,
 };
 use crate::registry::{self, Batch, Driver, EnvError, EnvOptions};
 use cell::{COLOURS, Cell, DOOR_STATES, OBJECTS};
@@ -92,7 +92,8 @@ impl GridConfig {
         let l = &self.level;
         let one_hot = self.options.encoding == Encoding::OneHot;
         let (cell, direction) = if one_hot { (20, 4) } else { (3, 1) };
-        let obs = VIEW * VIEW * cell + direction + self.mission_features();
+        // Rows of observations begin at multiples of 16 bytes.
+        let obs = (VIEW * VIEW * cell + direction + self.mission_features()).next_multiple_of(4);
         let names = [
             "left", "right", "forward", "pickup", "drop", "toggle", "done",
         ];
@@ -227,8 +228,10 @@ pub struct Grid {
     expert: Option<wgpu::ComputePipeline>,
 }
 
-/// Environments whose ends a workgroup gathers: enough to fill its invocations with levels to generate.
-const CHUNK: usize = 256;
+/// Environments whose ends a workgroup gathers, and its invocations. Two levels are all that one invocation generates: Mesa's software
+/// device ends the loops of an invocation after 65,535 rounds, of which a large level takes some 5,000.
+const CHUNK: usize = 128;
+const RESTART_GROUP: usize = 64;
 
 impl Grid {
     /// # Errors
@@ -267,7 +270,7 @@ impl Grid {
         }
         allow_everything(gpu, &kernels.io.avail);
         let expert = advice.then(|| kernels.entry(gpu, "env_expert"));
-        let chunks = Groups::new(groups.workgroup, batch.envs(), CHUNK, "thread");
+        let chunks = Groups::new(RESTART_GROUP, batch.envs(), CHUNK, "thread");
         let restart = kernels.entry(gpu, "env_restart");
         Ok(Self {
             config,
@@ -615,9 +618,10 @@ fn source(
         keep_ended: true,
         ..batch.clone()
     };
-    let chunks = Groups::new(groups.workgroup, batch.envs(), CHUNK, "thread");
+    let chunks = Groups::new(RESTART_GROUP, batch.envs(), CHUNK, "thread");
     let constants = constants(spec, &stepping, groups)
         .uint("CHUNK", CHUNK)
+        .uint("RESTART_GROUP", RESTART_GROUP)
         .uint("RESTART_GROUPS_X", chunks.groups.0 as usize)
         .uint("W", l.width)
         .uint("H", l.height)
@@ -669,5 +673,5 @@ fn source(
     };
     let level = format!("fn level() -> bool {{ return {}; }}", l.call);
     files.extend([balls, expert, &level]);
-    thread_source(&constants, &files)
+    thread_source_by_fours(&constants, &files)
 }
