@@ -20,7 +20,10 @@ var<private> aims: array<array<u32, H>, 3>;
 /// Cells that the agent can walk to, and those that it could if it first carried things away.
 var<private> in_walk: array<array<u32, H>, 2>;
 var<private> spot: u32;                  // cell of the only thing to be fetched, CELLS if there are several
+var<private> lock: u32;                  // cell of a locked door to be opened without its key in the hand, CELLS for none
 var<private> last_act: u32;              // what to do at the end: PICKUP, DROP, TOGGLE, FORWARD or NOTHING
+var<private> breaking: bool;             // the way is cleared by breaking boxes, not by carrying things off
+var<private> laying: bool;               // the end is to put down what the mission is about, out of the way
 var<private> fetching: bool;             // there is something to fetch first
 
 fn bit_of(i: u32) -> vec2<u32> { return vec2(i / STRIDE, 1u << (i % STRIDE)); }
@@ -28,6 +31,8 @@ fn bit_of(i: u32) -> vec2<u32> { return vec2(i / STRIDE, 1u << (i % STRIDE)); }
 fn survey() {
     width = W + slots.pad0;
     height = H + slots.pad0;
+    breaking = false;
+    laying = false;
     for (var y = 0u; y < height; y++) {
         ground[y] = 0u;
         loose[y] = 0u;
@@ -44,9 +49,15 @@ fn survey() {
 /// What a cell must be to be aimed at.
 const FITTING: u32 = 0u;
 const REMEMBERED: u32 = 1u;     // fitting, or where it was when goto clauses last looked
-const SHUT_DOORS: u32 = 2u;     // fitting, but not open
-const BESIDE: u32 = 3u;         // empty, beside something fitting
-const BARE: u32 = 4u;           // empty
+const SHUT_DOORS: u32 = 2u;     // fitting, and one toggle opens it
+const LOCKED_DOORS: u32 = 3u;   // fitting, but locked
+const BESIDE: u32 = 4u;         // empty, beside something fitting
+const BARE: u32 = 5u;           // empty
+const CARRIABLE: u32 = 6u;      // fitting, and no wall or door
+const CROWD: u32 = 7u;          // something that can be carried off, beside something fitting
+
+/// The key that opens a locked door.
+fn key_of(door: u32) -> u32 { return thing(KEY, (door >> 4u) & 7u); }
 
 /// Sets `aims[stage]`; returns how many cells there are.
 fn aim(stage: u32, how: u32, d: u32, slot: u32) -> u32 {
@@ -57,19 +68,26 @@ fn aim(stage: u32, how: u32, d: u32, slot: u32) -> u32 {
             let i = y * STRIDE + x;
             let cell = cell_at(i);
             var good = false;
-            if (how == BARE || how == BESIDE) {
+            if (how == CROWD) {
+                good = has(IS_PORTABLE, cell) && near(i, d, slot);
+            } else if (how == BARE || how == BESIDE) {
                 // The only thing that is fetched leaves its cell.
                 good = has(IS_EMPTY, cell) || (fetching && i == spot);
                 if (good && how == BESIDE) { good = near(i, d, slot); }
             } else {
                 var looked_at = cell;
                 if (how == REMEMBERED) { looked_at = remembered(cell); }
-                good = fits(looked_at, d, slot) && !(how == SHUT_DOORS && (cell & 15u) == OPEN);
+                good = fits(looked_at, d, slot);
+                let locked = (cell & 15u) == LOCKED;
+                if (how == SHUT_DOORS) { good = good && ((cell & 15u) == CLOSED || (locked && (hand & 0x7fu) == key_of(cell))); }
+                if (how == LOCKED_DOORS) { good = good && locked; }
+                if (how == CARRIABLE) { good = good && has(IS_PORTABLE, cell); }
             }
             if (!good) { continue; }
             aims[stage][y] |= 1u << x;
             count += 1u;
             if (stage == 1u) { spot = i; }
+            if (how == LOCKED_DOORS) { lock = i; }
         }
     }
     if (stage == 1u && count != 1u) { spot = CELLS; }
@@ -83,6 +101,18 @@ fn open_clause_of(part: u32) -> u32 {
         if ((clause(k) & 7u) != 0u && (mission & (2u << k)) == 0u) { return k; }
     }
     return CLAUSES;
+}
+
+/// Where picking up anything else fails, the way is cleared by breaking boxes only.
+fn carry_nothing_else(d: u32, slot: u32) {
+    breaking = true;
+    for (var y = 0u; y < height; y++) {
+        loose[y] = 0u;
+        for (var x = 0u; x < width; x++) {
+            let cell = cell_at(y * STRIDE + x);
+            loose[y] |= u32((cell & 15u) == BOX && !fits(cell, d, slot)) << x;
+        }
+    }
 }
 
 /// What the mission asks for next. False if it cannot be done.
@@ -100,6 +130,7 @@ fn choose_goal() -> bool {
     last_act = NOTHING;
     fetching = false;
     spot = CELLS;
+    lock = CELLS;
     if (kind == REACH) { last_act = FORWARD; }
     if (kind == GOTO) { how = REMEMBERED; }
     if (kind == OPEN_DOOR) {
@@ -107,7 +138,9 @@ fn choose_goal() -> bool {
         last_act = TOGGLE;
     }
     if (kind == PICK) {
+        how = CARRIABLE;
         last_act = PICKUP;
+        if ((c & (1u << 25u)) != 0u) { carry_nothing_else(first, 2u * k); }
         if (PARTS > 1u && turn == 0u && order() != 0u && !held && !more_to_do(part_in_turn(0u), k)) {
             // Where it is picked up on the way to the next part's goal, the way goes by there.
             let next = open_clause_of(part_in_turn(1u));
@@ -128,22 +161,32 @@ fn choose_goal() -> bool {
         slot = 2u * k + 1u;
     }
     // What is fetched; the end; and where there is no such end, another one.
-    for (var n = select(1u, 0u, fetching); n < 3u; n++) {
+    for (var n = select(1u, 0u, fetching); n < 4u; n++) {
         let end = n > 0u;
-        let found = aim(select(1u, 0u, end), select(FITTING, how, end), select(first, d, end), select(2u * k, slot, end));
+        let found = aim(select(1u, 0u, end), select(CARRIABLE, how, end), select(first, d, end), select(2u * k, slot, end));
         if (n == 0u && found == 0u) { return false; }
-        if (n > 0u && found > 0u) { return true; }
-        if (n == 1u) {
-            if (how == SHUT_DOORS) {
-                // Open already: it must be shut to be opened.
-                how = FITTING;
-            } else {
-                // What is asked for is in the hand itself.
-                if (hand == 0u || !fits(hand, d, slot)) { return false; }
+        if (n > 0u && found > 0u) {
+            if (how == CROWD) {
+                // Makes a place to put it.
                 fetching = false;
-                last_act = DROP;
-                how = BARE;
+                last_act = PICKUP;
             }
+            return true;
+        }
+        if (n == 1u && how == SHUT_DOORS) {
+            how = LOCKED_DOORS;
+        } else if (n == 2u && how == LOCKED_DOORS) {
+            // Open already: it must be shut to be opened.
+            how = FITTING;
+        } else if (n == 1u && how == BESIDE) {
+            how = CROWD;
+        } else if (n == 1u || how == CROWD) {
+            // What is asked for is in the hand itself.
+            if (hand == 0u || !fits(hand, d, slot)) { return false; }
+            fetching = false;
+            laying = true;
+            last_act = DROP;
+            how = BARE;
         }
     }
     return false;
@@ -191,33 +234,38 @@ fn in_reach(far: u32, stage: u32) -> bool {
     return found;
 }
 
-/// Turns a goal out of reach into the goal of clearing the way to it: of carrying off what lies there, or of unlocking a door.
+/// Turns a goal out of reach, or a locked door, into the goal of clearing the way to it: of carrying off what lies there, or of unlocking a door.
 /// False if that cannot be done either.
 fn clear_the_way(stage: u32) -> bool {
-    let locked_out = !in_reach(1u, stage);
+    let locked_out = lock != CELLS || !in_reach(1u, stage);
     if (!locked_out && BALLS > 0u) { return false; }
     // Backwards from there to the first thing, or lock, that the agent can reach.
     let far = u32(locked_out);
     var front = aims[stage];
-    var i = CELLS;
+    var i = lock;
+    lock = CELLS;
     for (var n = 0u; n < CELLS && i == CELLS; n++) {
         for (var y = 0u; y < height; y++) {
             let met = front[y] & select(loose[y], locks[y], locked_out) & reach(far, y);
-            if (met != 0u) { i = y * STRIDE + countTrailingZeros(met); }
+            if (met != 0u && i == CELLS) { i = y * STRIDE + countTrailingZeros(met); }
         }
         var grew = false;
+        // One step further, so that the nearest is met first: the row above as it was.
+        var above = 0u;
         for (var y = 0u; y < height; y++) {
-            let wide = grown(front[max(y, 1u) - 1u], front[y], front[min(y + 1u, H - 1u)]);
-            let more = front[y] | (wide & (ground[y] | loose[y] | locks[y]));
-            grew = grew || more != front[y];
+            let old = front[y];
+            let more = old | (grown(above, old, front[min(y + 1u, H - 1u)]) & (ground[y] | loose[y] | locks[y]));
+            grew = grew || more != old;
+            above = old;
             front[y] = more;
         }
         if (!grew) { break; }
     }
     if (i == CELLS) { return false; }
-    let key = thing(KEY, (cell_at(i) >> 4u) & 7u);
+    let key = key_of(cell_at(i));
     let unlock = locked_out && (hand & 0x7fu) != key;
     fetching = false;
+    laying = false;
     spot = CELLS;
     var keys = 0u;
     var box = CELLS;
@@ -236,11 +284,12 @@ fn clear_the_way(stage: u32) -> bool {
     }
     if (keys != 1u) { spot = CELLS; }
     fetching = keys > 0u;
-    last_act = select(PICKUP, TOGGLE, locked_out);
+    last_act = select(PICKUP, TOGGLE, locked_out || breaking);
     if (unlock && !fetching) {
         // The key is in the box with contents.
         if (box == CELLS) {
             if ((hand & 15u) != FULL_BOX) { return false; }
+            laying = true;
             last_act = DROP;
             for (var y = 0u; y < height; y++) {
                 for (var x = 0u; x < width; x++) { aims[0][y] |= u32(has(IS_EMPTY, cell_at(y * STRIDE + x))) << x; }
@@ -253,8 +302,8 @@ fn clear_the_way(stage: u32) -> bool {
     return true;
 }
 
-/// Where things may be put down so that they are not in the way: with `care` 2 not beside a door or a thing, and with 1 or 2 only
-/// where the cells around stay joined.
+/// Where things may be put down so that they are not in the way: with `care` not beside a door, with 2 or 3 only where the cells around
+/// stay joined, and with 3 not beside a thing either.
 fn put_down_cells(care: u32) {
     for (var y = 1u; y < height - 1u; y++) {
         aims[2][y] = 0u;
@@ -270,10 +319,10 @@ fn put_down_cells(care: u32) {
                 let cell = cell_at(index(vec2(i32(x) + dx, i32(y) + dy)));
                 let free = has(IS_WALKABLE | (1u << CLOSED) | (1u << LOCKED), cell) && (cell & 15u) != LAVA;
                 ring |= u32(!free) << n;
-                beside = beside || ((n & 1u) != 0u && (has(IS_DOOR, cell) || (care == 2u && has(IS_PORTABLE, cell))));
+                beside = beside || ((n & 1u) != 0u && (has(IS_DOOR, cell) || (care == 3u && has(IS_PORTABLE, cell))));
             }
             let changes = countOneBits(ring ^ (((ring << 1u) | (ring >> 7u)) & 0xffu));
-            if (care == 0u || (changes <= 2u && !beside)) { aims[2][y] |= 1u << x; }
+            if (care == 0u || (!beside && (care == 1u || changes <= 2u))) { aims[2][y] |= 1u << x; }
         }
     }
     aims[2][0] = 0u;
@@ -362,7 +411,7 @@ fn advise() -> u32 {
         // The end first: the hand must be empty for what is in the way there.
         var blocked = NOTHING;
         if (fetching && !in_reach(0u, 1u)) { blocked = 1u; }
-        if (!in_reach(0u, 0u)) { blocked = 0u; }
+        if (lock != CELLS || !in_reach(0u, 0u)) { blocked = 0u; }
         if (blocked == NOTHING) {
             clear = true;
             break;
@@ -373,10 +422,11 @@ fn advise() -> u32 {
     let full = hand != 0u && (fetching || last_act == PICKUP);
     let stages = vec3(0u, select(2u, 1u, fetching), 2u);
     let count = 1u + u32(fetching) + u32(full);
-    for (var n = 0u; n < 3u + slots.pad0; n++) {
-        if (full) { put_down_cells(2u - n); }
+    for (var n = 0u; n < 4u + slots.pad0; n++) {
+        if (full || laying) { put_down_cells(3u - n); }
+        if (laying) { aims[0] = aims[2]; }
         let word = shortest(stages, count);
-        if (word != 0u || !full) { return select(LEFT, word, word != 0u); }
+        if (word != 0u || !(full || laying)) { return select(LEFT, word, word != 0u); }
     }
     return LEFT;
 }

@@ -351,7 +351,7 @@ fn other_room(room: u32) -> u32 {
 }
 
 /// Locks a room; its key lies in another one. False if there is no place for the key.
-fn lock(room: u32, side: u32, colour: u32) -> bool {
+fn lock_room(room: u32, side: u32, colour: u32) -> bool {
     _ = add_door(room, side, colour, true);
     return add_object(other_room(room), thing(KEY, colour));
 }
@@ -367,7 +367,7 @@ fn unlock() -> bool {
     begin();
     let colour = roll(6u);
     let room = random_room();
-    if (!lock(room, random_bit(bare_sides(room)), colour)) { return false; }
+    if (!lock_room(room, random_bit(bare_sides(room)), colour)) { return false; }
     // Half of the time no other door has the locked one's colour.
     if (!connect_all(select(ANY_COLOUR, colour, coin()))) { return false; }
     single(OPEN_DOOR, desc(OPEN, colour), 0u);
@@ -377,7 +377,7 @@ fn unlock() -> bool {
 fn go_to_imp_unlock() -> bool {
     begin();
     let room = random_room();
-    if (!lock(room, random_bit(bare_sides(room)), roll(6u))) { return false; }
+    if (!lock_room(room, random_bit(bare_sides(room)), roll(6u))) { return false; }
     if (!connect_all(ANY_COLOUR) || !distractors_except(room, 2u)) { return false; }
     if (!place_agent(other_room(room)) || !all_reachable()) { return false; }
     let chosen = thing(random_portable(), roll(6u));
@@ -440,7 +440,7 @@ fn synth(quarters: u32, n: u32, unblocking: bool, implicit: bool, only: u32, any
             side = roll(4u);
             if (!has_neighbour(locked, side)) { side = 4u; }
         }
-        if (side == 4u || !lock(locked, side, roll(6u))) { return false; }
+        if (side == 4u || !lock_room(locked, side, roll(6u))) { return false; }
     }
     if (!connect_all(ANY_COLOUR) || !add_distractors(ANYWHERE, n, false)) { return false; }
     var room = random_room();
