@@ -341,6 +341,16 @@ pub fn parse_toml(path: &Path, text: &str) -> Result<Table, ConfigError> {
 
 /// The shipped files of `configs/`, by path without `.toml`.
 const PRESETS: &[(&str, &str)] = &[
+    (
+        "babyai.ippo",
+        include_str!("../../configs/babyai.ippo.toml"),
+    ),
+    ("mpe.ippo", include_str!("../../configs/mpe.ippo.toml")),
+    ("mpe.mappo", include_str!("../../configs/mpe.mappo.toml")),
+    (
+        "overcooked.ippo",
+        include_str!("../../configs/overcooked.ippo.toml"),
+    ),
     ("smax.ippo", include_str!("../../configs/smax.ippo.toml")),
     ("smax.mappo", include_str!("../../configs/smax.mappo.toml")),
     (
