@@ -5,7 +5,7 @@
 //! device where these reach 10 to 14; a network of two hidden layers costs eight launches here.
 //!
 //! Two layouts. On GPUs an invocation computes a patch of rows and columns. On a software device its weights come from a
-//! uniform block and it computes four whole rows: ten times as fast there (`dense_forward_row.wgsl` says why), but with too
+//! uniform block and it computes four whole rows: several times as fast there (`dense_forward_row.wgsl` says why), but with too
 //! few invocations to fill a GPU.
 
 use merit_sim::gpu::{Gpu, Region};
@@ -17,6 +17,7 @@ const ACTIVATION: &str = include_str!("../../shaders/learn/activation.wgsl");
 const FORWARD: &str = include_str!("../../shaders/learn/dense_forward.wgsl");
 const BACKWARD: &str = include_str!("../../shaders/learn/dense_backward.wgsl");
 const GRAD: &str = include_str!("../../shaders/learn/dense_grad.wgsl");
+const WEIGHTS: &str = include_str!("../../shaders/learn/dense_weights.wgsl");
 const FORWARD_ROW: &str = include_str!("../../shaders/learn/dense_forward_row.wgsl");
 const BACKWARD_ROW: &str = include_str!("../../shaders/learn/dense_backward_row.wgsl");
 const GRAD_ROW: &str = include_str!("../../shaders/learn/dense_grad_row.wgsl");
@@ -243,7 +244,7 @@ impl Forward {
                     Part::Write(shape.member(y, layer.outputs, p)),
                 ]
             });
-            let files = [ACTIVATION, FORWARD_ROW];
+            let files = [ACTIVATION, WEIGHTS, FORWARD_ROW];
             let fitting = |&n: &usize| layer.inputs.is_multiple_of(n);
             let c = c.uint("UNROLL", [4, 3, 2].into_iter().find(fitting).unwrap_or(1));
             let (blocks, columns) = column_blocks(layer);
@@ -304,7 +305,7 @@ impl Backward {
                 ]
             });
             let c = c.uint("COLUMNS4", column_blocks(layer).1);
-            let files = [ACTIVATION, BACKWARD_ROW];
+            let files = [ACTIVATION, WEIGHTS, BACKWARD_ROW];
             let groups = [shape.rows / ROW_GROUP, 1, 1];
             return Self(Product::many(
                 gpu,

@@ -135,31 +135,28 @@ impl GruScan {
             resources.extend(rest.iter().map(|r| r.binding()));
             gpu.bind("gru", layout, &resources)
         };
-        let scan = |entry: &str, weights: &Region, member_words: usize, rest: [&Region; 7]| {
-            let bytes = by_rows.then_some(4 * block as u64);
-            let (pipeline, layout) = compile(entry, bytes);
-            let (binds, groups) = if by_rows {
-                let first = if entry == "forward" {
-                    recurrent.kernel
+        // `words`, `first`: of a member in `weights`, and where its block begins among them.
+        let scan =
+            |entry: &str, weights: &Region, [words, first]: [usize; 2], rest: [&Region; 7]| {
+                let bytes = by_rows.then_some(4 * block as u64);
+                let (pipeline, layout) = compile(entry, bytes);
+                let (binds, groups) = if by_rows {
+                    let member = |p: usize| {
+                        let weights = weights.part(p * words + first, block);
+                        bind(&layout, [p, steps, rows, hidden / 4], &weights, rest)
+                    };
+                    let groups = [(rows as u32).div_ceil(ROW_GROUP), 1];
+                    ((0..members).map(member).collect(), groups)
                 } else {
-                    0
+                    let all = bind(&layout, [members, steps, rows, 0], weights, rest);
+                    (vec![all], [(rows as u32).div_ceil(ROWS), members as u32])
                 };
-                let member = |p: usize| {
-                    let weights = weights.part(p * member_words + first, block);
-                    bind(&layout, [p, steps, rows, hidden / 4], &weights, rest)
-                };
-                let groups = [(rows as u32).div_ceil(ROW_GROUP), 1];
-                ((0..members).map(member).collect(), groups)
-            } else {
-                let all = bind(&layout, [members, steps, rows, 0], weights, rest);
-                (vec![all], [(rows as u32).div_ceil(ROWS), members as u32])
+                Scan {
+                    pipeline,
+                    binds,
+                    groups,
+                }
             };
-            Scan {
-                pipeline,
-                binds,
-                groups,
-            }
-        };
         let u = &unused;
         let forward = [
             &m.start,
@@ -182,8 +179,8 @@ impl GruScan {
         let (transpose, layout) = compile("transpose", None);
         let rest = [&u[0], &u[1], &u[2], &transposed, &u[4], &u[5], &u[6]];
         Ok(Self {
-            forward: scan("forward", params, stride, forward),
-            backward: scan("backward", &transposed, transposed_stride, backward),
+            forward: scan("forward", params, [stride, recurrent.kernel], forward),
+            backward: scan("backward", &transposed, [transposed_stride, 0], backward),
             transpose: Scan {
                 pipeline: transpose,
                 binds: vec![bind(&layout, [members, steps, rows, 0], params, rest)],

@@ -1,23 +1,9 @@
 // dx = (dy · kernelᵀ) ⊙ act'(x), an invocation four rows; see dense_forward_row.wgsl.
-// Constants: ROWS, IN, OUT, ACT, ADD as in dense_backward.wgsl, COLUMNS4 as in dense_forward_row.wgsl. After activation.
+// Constants: ROWS, IN, OUT, ACT, ADD as in dense_backward.wgsl, COLUMNS4 as in dense_forward_row.wgsl. After activation and dense_weights.
 
-const OUT4: u32 = (OUT + 3u) / 4u;
-
-@group(0) @binding(0) var<uniform> weights: array<vec4<f32>, ((IN + 1u) * OUT + 3u) / 4u>; // kernel [IN, OUT], then bias
 @group(0) @binding(1) var<storage, read> dy: array<f32>;       // [ROWS, OUT]
 @group(0) @binding(2) var<storage, read> x: array<f32>;        // [ROWS, IN]
 @group(0) @binding(3) var<storage, read_write> dx: array<f32>; // [ROWS, IN]
-
-fn weight(k: u32, c: u32) -> f32 {
-    let at = k * OUT + min(c, OUT - 1u);
-    return weights[at / 4u][at % 4u];
-}
-
-fn four_weights(k: u32, j: u32) -> vec4<f32> {
-    if (OUT % 4u == 0u && OUT4 % COLUMNS4 == 0u) { return weights[k * OUT4 + j]; }
-    if (OUT % 4u == 0u) { return weights[k * OUT4 + min(j, OUT4 - 1u)]; }
-    return vec4(weight(k, 4u * j), weight(k, 4u * j + 1u), weight(k, 4u * j + 2u), weight(k, 4u * j + 3u));
-}
 
 // Columns beyond the last are 0: their repeated weights count for nothing.
 fn derivative(row: u32, c: u32) -> f32 {

@@ -2,26 +2,11 @@
 // storage buffer is a loop over the lanes there (150 cycles for eight), one from a uniform block a gather without a loop (20).
 // So the weights come from a uniform block, each is used for four rows, and every x is loaded once.
 // Constants: ROWS, IN, OUT, ACT, UNROLL (inputs at a time, at most 4; divides IN), COLUMNS4 (fours of columns of a workgroup: with
-// more than 16 the compiler takes a minute, and sums no longer fit the nearest cache). After activation. One member: its
+// more than 16 the compiler takes several times as long). After activation and dense_weights. One member: its
 // buffers begin where they are bound.
 
-const OUT4: u32 = (OUT + 3u) / 4u;
-
-@group(0) @binding(0) var<uniform> weights: array<vec4<f32>, ((IN + 1u) * OUT + 3u) / 4u>; // kernel [IN, OUT], then bias
 @group(0) @binding(1) var<storage, read> x: array<f32>;       // [ROWS, IN]
 @group(0) @binding(2) var<storage, read_write> y: array<f32>; // [ROWS, OUT]
-
-fn weight(k: u32, c: u32) -> f32 {
-    let at = k * OUT + min(c, OUT - 1u);
-    return weights[at / 4u][at % 4u];
-}
-
-// Row `k` of the kernel, or the bias for k = IN: columns 4 j to 4 j + 3. A ragged edge repeats the last columns.
-fn four_weights(k: u32, j: u32) -> vec4<f32> {
-    if (OUT % 4u == 0u && OUT4 % COLUMNS4 == 0u) { return weights[k * OUT4 + j]; }
-    if (OUT % 4u == 0u) { return weights[k * OUT4 + min(j, OUT4 - 1u)]; }
-    return vec4(weight(k, 4u * j), weight(k, 4u * j + 1u), weight(k, 4u * j + 2u), weight(k, 4u * j + 3u));
-}
 
 // Input `k` of four rows.
 fn four_inputs(row: u32, k: u32) -> vec4<f32> {
