@@ -261,11 +261,7 @@ impl Course {
     }
 
     fn record(&self, f: impl FnOnce(&dyn VecEnv, &mut wgpu::ComputePass<'_>)) {
-        let mut encoder = self.gpu.encoder();
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        f(self.env.as_ref(), &mut pass);
-        drop(pass);
-        self.gpu.submit(encoder);
+        self.gpu.compute(|pass| f(self.env.as_ref(), pass));
     }
 
     fn run(&self, act: &Act) -> Result<(), GpuError> {

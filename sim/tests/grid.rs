@@ -40,14 +40,8 @@ fn make(gpu: &Gpu, name: &str, with: serde_json::Value, batch: &Batch) -> Grid {
     Grid::new(gpu, config, batch).expect("a batch")
 }
 
-fn run(gpu: &Gpu, record: impl FnOnce(&mut wgpu::ComputePass<'_>)) {
-    let mut encoder = gpu.encoder();
-    record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
-    gpu.submit(encoder);
-}
-
 fn steps(gpu: &Gpu, env: &Grid, reset: bool, steps: usize) {
-    run(gpu, |pass| {
+    gpu.compute(|pass| {
         if reset {
             env.record_reset(pass);
         }
@@ -343,7 +337,7 @@ a closed blue door 1 step right and 1 step forward",
             let mut world = world.clone();
             world.mission = Mission::single(goto(KEY, BLUE));
             env.set_state(&gpu, &[world]).unwrap();
-            run(&gpu, |pass| env.record_observe(pass));
+            gpu.compute(|pass| env.record_observe(pass));
             let obs: Vec<f32> = gpu.read(&env.io().obs).unwrap();
             let image = env.image(&obs);
             assert_eq!(picture(&image).join("\n"), *view, "view {i}, {encoding}");
@@ -844,7 +838,7 @@ fn generators_agree_with_the_references_statistics() {
             ..batch(COUNT, Driver::Heuristic)
         };
         let env = make(&gpu, &name, serde_json::json!({}), &kept);
-        run(&gpu, |pass| {
+        gpu.compute(|pass| {
             env.record_reset(pass);
             env.record_expert(pass);
         });
@@ -1012,7 +1006,7 @@ fn random_play_succeeds_as_often_as_in_the_reference() {
             &quota,
         );
         steps(&gpu, &env, true, 3 * env.spec().max_steps);
-        run(&gpu, |pass| env.record_stats(pass));
+        gpu.compute(|pass| env.record_stats(pass));
         let totals: Vec<f32> = gpu.read(env.stats_region()).unwrap();
         let stats = EpisodeStats::from_words(&totals);
         assert_eq!(stats.episodes, 3.0 * LAYOUTS as f64);

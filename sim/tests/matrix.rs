@@ -37,23 +37,18 @@ fn batch(envs: usize, driver: Driver) -> Batch {
 }
 
 fn run(gpu: &Gpu, env: &Matrix, reset: bool, steps: usize) {
-    let mut encoder = gpu.encoder();
-    {
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+    gpu.compute(|pass| {
         if reset {
-            env.record_reset(&mut pass);
+            env.record_reset(pass);
         }
         for _ in 0..steps {
-            env.record_step(&mut pass, 0);
+            env.record_step(pass, 0);
         }
-    }
-    gpu.submit(encoder);
+    });
 }
 
 fn stats(gpu: &Gpu, env: &Matrix) -> EpisodeStats {
-    let mut encoder = gpu.encoder();
-    env.record_stats(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
-    gpu.submit(encoder);
+    gpu.compute(|pass| env.record_stats(pass));
     EpisodeStats::from_words(&gpu.read::<f32>(env.stats_region()).unwrap())
 }
 

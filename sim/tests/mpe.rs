@@ -38,23 +38,18 @@ fn make(gpu: &Gpu, name: &str, asked: Value, batch: &Batch) -> Mpe {
 }
 
 fn run(gpu: &Gpu, env: &Mpe, reset: bool, steps: usize) {
-    let mut encoder = gpu.encoder();
-    {
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+    gpu.compute(|pass| {
         if reset {
-            env.record_reset(&mut pass);
+            env.record_reset(pass);
         }
         for _ in 0..steps {
-            env.record_step(&mut pass, 0);
+            env.record_step(pass, 0);
         }
-    }
-    gpu.submit(encoder);
+    });
 }
 
 fn observe(gpu: &Gpu, env: &Mpe) -> Vec<f32> {
-    let mut encoder = gpu.encoder();
-    env.record_observe(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
-    gpu.submit(encoder);
+    gpu.compute(|pass| env.record_observe(pass));
     gpu.read(&env.io().obs).unwrap()
 }
 
@@ -1182,9 +1177,7 @@ fn statistics_sum_returns_lengths_and_captures() {
     let env = make(&gpu, "mpe/lica_tag_3", asked, &batch(50, Driver::External));
     gpu.write(&env.io().actions, &[0u32; 50]);
     run(&gpu, &env, true, 2);
-    let mut encoder = gpu.encoder();
-    env.record_stats(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
-    gpu.submit(encoder);
+    gpu.compute(|pass| env.record_stats(pass));
     let words = floats(&gpu, env.stats_region());
     let s = merit_sim::env::EpisodeStats::from_words(&words);
     assert_eq!(

@@ -45,14 +45,8 @@ fn batch(envs: usize, driver: Driver) -> Batch {
     }
 }
 
-fn record(gpu: &Gpu, f: impl FnOnce(&mut wgpu::ComputePass<'_>)) {
-    let mut encoder = gpu.encoder();
-    f(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
-    gpu.submit(encoder);
-}
-
 fn run(gpu: &Gpu, env: &Overcooked, reset: bool, steps: usize) {
-    record(gpu, |pass| {
+    gpu.compute(|pass| {
         if reset {
             env.record_reset(pass);
         }
@@ -387,15 +381,15 @@ fn slots_show_what_an_observation_from_nothing_shows() {
             let env = Overcooked::new(&gpu, c.clone(), &b).unwrap();
             let observer = Overcooked::new(&gpu, c, &batch(ENVS, Driver::External)).unwrap();
             let words = ENVS * env.spec().agents * env.spec().obs;
-            record(&gpu, |pass| env.record_reset(pass));
+            gpu.compute(|pass| env.record_reset(pass));
             let mut ended = None;
             for t in 0..105 {
                 let before = env.get_state(&gpu).unwrap();
-                record(&gpu, |pass| env.record_step(pass, t % slots));
+                gpu.compute(|pass| env.record_step(pass, t % slots));
                 observer
                     .set_state(&gpu, &env.get_state(&gpu).unwrap())
                     .unwrap();
-                record(&gpu, |pass| observer.record_observe(pass));
+                gpu.compute(|pass| observer.record_observe(pass));
                 let seen = floats(&gpu, &env.io().obs);
                 let slot = &seen[(t + 1) % slots * words..][..words];
                 assert!(
@@ -416,7 +410,7 @@ fn slots_show_what_an_observation_from_nothing_shows() {
             replayed
                 .set_state(&gpu, &ended.expect("episodes ended"))
                 .unwrap();
-            record(&gpu, |pass| replayed.record_step(pass, 0));
+            gpu.compute(|pass| replayed.record_step(pass, 0));
             let last = floats(&gpu, &env.io().final_obs);
             assert!(
                 last == floats(&gpu, &replayed.io().obs),
@@ -453,9 +447,9 @@ fn a_rollout_may_begin_with_a_copied_slot() {
     let plain = Overcooked::new(&gpu, c, &batch(10, Driver::Random)).unwrap();
     let words = 10 * 2 * env.spec().obs;
     run(&gpu, &plain, true, 0);
-    record(&gpu, |pass| env.record_reset(pass));
+    gpu.compute(|pass| env.record_reset(pass));
     for _ in 0..8 {
-        record(&gpu, |pass| (0..8).for_each(|t| env.record_step(pass, t)));
+        gpu.compute(|pass| (0..8).for_each(|t| env.record_step(pass, t)));
         let rollout = floats(&gpu, &env.io().obs);
         for t in 0..8 {
             assert!(rollout[t * words..][..words] == floats(&gpu, &plain.io().obs));
@@ -610,7 +604,7 @@ fn an_episode_is_cut_at_its_step_limit_and_counted() {
     assert_eq!(floats(&gpu, &io.final_obs)[25], 1.0);
     let obs = floats(&gpu, &io.obs);
     assert_eq!([obs[25], obs[2 * 520 + 25]], [0.0, 1.0]);
-    record(&gpu, |pass| env.record_stats(pass));
+    gpu.compute(|pass| env.record_stats(pass));
     let stats = EpisodeStats::from_words(&floats(&gpu, env.stats_region()));
     assert_eq!(
         (stats.episodes, stats.truncations, stats.wins),
@@ -648,7 +642,7 @@ fn a_kitchen_from_a_file_is_played_as_any() {
     assert_eq!(s.pots(0).len(), 8);
     let observer = Overcooked::new(&gpu, c, &batch(40, Driver::External)).unwrap();
     observer.set_state(&gpu, &s).unwrap();
-    record(&gpu, |pass| observer.record_observe(pass));
+    gpu.compute(|pass| observer.record_observe(pass));
     assert!(floats(&gpu, &env.io().obs) == floats(&gpu, &observer.io().obs));
     // Eight pots are independent, and uniform.
     let c = configure("overcooked/custom", &set()).expect("a kitchen");

@@ -34,17 +34,14 @@ fn batch(envs: usize, driver: Driver, layout: Layout) -> Batch {
 }
 
 fn run(gpu: &Gpu, env: &Smax, reset: bool, steps: usize) {
-    let mut encoder = gpu.encoder();
-    {
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+    gpu.compute(|pass| {
         if reset {
-            env.record_reset(&mut pass);
+            env.record_reset(pass);
         }
         for _ in 0..steps {
-            env.record_step(&mut pass, 0);
+            env.record_step(pass, 0);
         }
-    }
-    gpu.submit(encoder);
+    });
 }
 
 #[test]
@@ -281,9 +278,7 @@ fn statistics(gpu: &Gpu, name: &str, driver: Driver, episodes: usize) -> Episode
     b.checked = false;
     let env = Smax::new(gpu, config(name, EnvOptions::new().into()), &b).unwrap();
     run(gpu, &env, true, 101);
-    let mut encoder = gpu.encoder();
-    env.record_stats(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
-    gpu.submit(encoder);
+    gpu.compute(|pass| env.record_stats(pass));
     let words: Vec<f32> = gpu.read(env.stats_region()).unwrap();
     let stats = EpisodeStats::from_words(&words);
     assert_eq!(

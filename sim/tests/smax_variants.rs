@@ -33,12 +33,6 @@ fn make(gpu: &Gpu, name: &str, options: serde_json::Value, batch: &Batch) -> Sma
     Smax::new(gpu, config, batch).expect("a batch that fits")
 }
 
-fn run(gpu: &Gpu, record: impl FnOnce(&mut wgpu::ComputePass<'_>)) {
-    let mut encoder = gpu.encoder();
-    record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
-    gpu.submit(encoder);
-}
-
 /// Both teams of 3m as agents.
 fn external(more: serde_json::Value) -> serde_json::Value {
     let mut options = more;
@@ -80,7 +74,7 @@ fn conic(gpu: &Gpu, layout: Layout, more: serde_json::Value, state: &SmaxState) 
     let b = batch(state.step.len(), Driver::External, layout);
     let env = make(gpu, "smax/3m", options, &b);
     env.set_state(gpu, state).unwrap();
-    run(gpu, |pass| env.record_observe(pass));
+    gpu.compute(|pass| env.record_observe(pass));
     gpu.read(&env.io().obs).unwrap()
 }
 
@@ -240,7 +234,7 @@ fn conic_rows_are_those_of_the_list_in_another_order() {
         let rows_of = |kind: serde_json::Value| -> Vec<Vec<Vec<u32>>> {
             let b = batch(40, Driver::Random, layout);
             let env = make(&gpu, "smax/smacv2_5_units", kind, &b);
-            run(&gpu, |pass| {
+            gpu.compute(|pass| {
                 env.record_reset(pass);
                 (0..12).for_each(|_| env.record_step(pass, 0));
             });
@@ -324,7 +318,7 @@ fn continuous(gpu: &Gpu, layout: Layout, more: serde_json::Value, state: &SmaxSt
 
 fn step(gpu: &Gpu, env: &Smax, actions: &[[f32; 4]]) -> SmaxState {
     gpu.write(&env.io().actions, actions);
-    run(gpu, |pass| env.record_step(pass, 0));
+    gpu.compute(|pass| env.record_step(pass, 0));
     env.get_state(gpu).unwrap()
 }
 
@@ -552,7 +546,7 @@ fn the_heuristic_plays_against_continuous_actions() {
         for driver in [Driver::Heuristic, Driver::Random] {
             let options = serde_json::json!({ "action_type": "continuous" });
             let env = make(&gpu, "smax/2s3z", options, &batch(20, driver, layout));
-            run(&gpu, |pass| {
+            gpu.compute(|pass| {
                 env.record_reset(pass);
                 (0..60).for_each(|_| env.record_step(pass, 0));
             });
@@ -581,7 +575,7 @@ fn variants_do_not_depend_on_the_batch() {
         let mut b = batch(envs, Driver::Random, layout);
         b.workgroup = workgroup;
         let env = make(&gpu, "smax/smacv2_5_units", options.clone(), &b);
-        run(&gpu, |pass| {
+        gpu.compute(|pass| {
             env.record_reset(pass);
             (0..40).for_each(|_| env.record_step(pass, 0));
         });
@@ -635,7 +629,7 @@ fn an_anomaly_stops_one_living_agent_and_marks_it() {
             );
             env.set_state(&gpu, &s).unwrap();
             gpu.write(&env.io().actions, &vec![1u32; 3 * ENVS]); // east
-            run(&gpu, |pass| env.record_step(pass, 0));
+            gpu.compute(|pass| env.record_step(pass, 0));
             let after = env.get_state(&gpu).unwrap();
             let marks: Vec<f32> = gpu.read(env.replaced().expect("marks")).unwrap();
             let mut counts = [0usize; 3];
@@ -686,7 +680,7 @@ fn marks_lie_by_step_and_cost_nothing_when_off() {
             serde_json::json!({ "anomaly_probability": p }),
             &b,
         );
-        run(&gpu, |pass| {
+        gpu.compute(|pass| {
             env.record_reset(pass);
             (0..6).for_each(|t| env.record_step(pass, t));
         });

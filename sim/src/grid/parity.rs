@@ -327,12 +327,6 @@ impl<'a> Recorded<'a> {
     }
 }
 
-fn run(gpu: &Gpu, record: impl FnOnce(&mut wgpu::ComputePass<'_>)) {
-    let mut encoder = gpu.encoder();
-    record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
-    gpu.submit(encoder);
-}
-
 /// Whole episodes side by side from their recorded starts: the mission's progress is in no recording, so that a state in the
 /// middle of an episode cannot be put in. Returns our state before every recorded step.
 fn compare_rollouts(
@@ -345,7 +339,7 @@ fn compare_rollouts(
     let d = env.spec().obs;
     let mut worlds = r.starts.clone();
     env.set_state(gpu, &worlds)?;
-    run(gpu, |pass| env.record_observe(pass));
+    gpu.compute(|pass| env.record_observe(pass));
     for (e, episode) in episodes.iter().enumerate() {
         let ours = env.config().words(&worlds[e]);
         c.exact("mission", &[u8::from(ours == episode.mission)], &[1]);
@@ -391,7 +385,7 @@ fn compare_rollouts(
         };
         let actions: Vec<u32> = episodes.iter().enumerate().map(action).collect();
         gpu.write(&env.io().actions, &actions);
-        run(gpu, |pass| env.record_step(pass, 0));
+        gpu.compute(|pass| env.record_step(pass, 0));
         let io = env.io();
         let reward: Vec<f32> = gpu.read(&io.reward)?;
         let terminated: Vec<f32> = gpu.read(&io.terminated)?;
@@ -421,7 +415,7 @@ fn compare_resets(
     env.set_state(gpu, before)?;
     let actions: Vec<u32> = r.actions.iter().map(|&a| a as u32).collect();
     gpu.write(&env.io().actions, &actions);
-    run(gpu, |pass| env.record_step(pass, 0));
+    gpu.compute(|pass| env.record_step(pass, 0));
     let after = env.get_state(gpu)?;
     let io = env.io();
     let (obs, final_obs) = (gpu.read::<f32>(&io.obs)?, gpu.read::<f32>(&io.final_obs)?);

@@ -121,12 +121,6 @@ fn states(r: &Recording, o: &MpeOptions, count: usize) -> Result<MpeState, Parit
     Ok(s)
 }
 
-fn run(gpu: &Gpu, record: impl FnOnce(&mut wgpu::ComputePass<'_>)) {
-    let mut encoder = gpu.encoder();
-    record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
-    gpu.submit(encoder);
-}
-
 /// What environment `row` of a batch shows.
 struct Shown<'a> {
     /// What the comparison is called.
@@ -179,7 +173,7 @@ fn compare_observations(
 ) -> Result<(), ParityError> {
     let t1 = env.envs();
     env.set_state(gpu, &states(r, &env.config().options, t1)?)?;
-    run(gpu, |pass| env.record_observe(pass));
+    gpu.compute(|pass| env.record_observe(pass));
     let obs: Vec<f32> = gpu.read(&env.io().obs)?;
     let world: Vec<f32> = gpu.read(&env.io().state)?;
     for t in 0..t1 {
@@ -218,7 +212,7 @@ fn compare_steps(
             gpu.write(&env.io().actions, r.f32("actions", &[steps, a, 5])?);
         }
     }
-    run(gpu, |pass| env.record_step(pass, 0));
+    gpu.compute(|pass| env.record_step(pass, 0));
     let after = env.get_state(gpu)?;
     let read = |region| gpu.read::<f32>(region);
     let reward = read(&env.io().reward)?;

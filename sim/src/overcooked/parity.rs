@@ -34,7 +34,7 @@ pub(crate) fn compare(
     };
     let observer = Overcooked::new(gpu, config.clone(), &batch(steps + 1, 1, 1))?;
     observer.set_state(gpu, &recorded.states(0, steps + 1))?;
-    run(gpu, |pass| observer.record_observe(pass));
+    gpu.compute(|pass| observer.record_observe(pass));
     let (obs, world): (Vec<f32>, Vec<f32>) = (
         gpu.read(&observer.io().obs)?,
         gpu.read(&observer.io().state)?,
@@ -54,12 +54,6 @@ pub(crate) fn compare(
     let env = Overcooked::new(gpu, config.clone(), &batch(1, steps, steps + 1))?;
     compare_rollout(gpu, &env, &recorded, c)?;
     Ok((name, steps, observer.layout()))
-}
-
-fn run(gpu: &Gpu, record: impl FnOnce(&mut wgpu::ComputePass<'_>)) {
-    let mut encoder = gpu.encoder();
-    record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
-    gpu.submit(encoder);
 }
 
 /// The grid, from the recording's constants and its first map.
@@ -279,7 +273,7 @@ fn compare_steps(
     env.set_reward_shaping(gpu, if auto_reset { 1.0 } else { 0.0 });
     let actions: Vec<u32> = recorded.actions.iter().map(|&a| a as u32).collect();
     gpu.write(&env.io().actions, &actions);
-    run(gpu, |pass| {
+    gpu.compute(|pass| {
         // Once the slot shows the state before, so that the step writes the difference; once it shows nothing.
         if auto_reset {
             env.record_observe(pass);
@@ -338,7 +332,7 @@ fn compare_rollout(
     env.set_state(gpu, &recorded.states(0, 1))?;
     let actions: Vec<u32> = recorded.actions.iter().map(|&a| a as u32).collect();
     gpu.write(&env.io().actions, &actions);
-    run(gpu, |pass| {
+    gpu.compute(|pass| {
         env.record_observe(pass);
         for t in 0..recorded.steps {
             env.record_step(pass, t);

@@ -165,12 +165,6 @@ impl States {
     }
 }
 
-fn run(gpu: &Gpu, record: impl FnOnce(&mut wgpu::ComputePass<'_>)) {
-    let mut encoder = gpu.encoder();
-    record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
-    gpu.submit(encoder);
-}
-
 /// What the recorded states look like to both teams.
 fn compare_observations(
     gpu: &Gpu,
@@ -181,7 +175,7 @@ fn compare_observations(
 ) -> Result<(), ParityError> {
     let t1 = env.envs();
     env.set_state(gpu, &states.first(t1))?;
-    run(gpu, |pass| env.record_observe(pass));
+    gpu.compute(|pass| env.record_observe(pass));
     let (n, na) = (states.n, env.config().scenario.allies);
     let (spec, ne) = (env.spec(), n - na);
     let (d, width) = (spec.obs, spec.actions.mask());
@@ -261,7 +255,7 @@ fn compare_steps(
             chased,
         },
     )?;
-    run(gpu, |pass| env.record_step(pass, 0));
+    gpu.compute(|pass| env.record_step(pass, 0));
     let after = env.get_state(gpu)?;
     let io = env.io();
     let reward: Vec<f32> = gpu.read(&io.reward)?;
@@ -412,7 +406,7 @@ fn compare_resets(
 ) -> Result<(), ParityError> {
     let (mut positions, mut our_types) = (Vec::new(), Vec::new());
     for _ in 0..RESET_ROUNDS {
-        run(gpu, |pass| env.record_reset(pass));
+        gpu.compute(|pass| env.record_reset(pass));
         let state = env.get_state(gpu)?;
         positions.extend(state.positions);
         our_types.extend(state.types);
