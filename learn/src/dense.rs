@@ -8,6 +8,8 @@
 //! uniform block and it computes four whole rows: several times as fast there (`dense_forward_row.wgsl` says why), but with too
 //! few invocations to fill a GPU.
 
+use std::ops::Range;
+
 use merit_sim::gpu::{Gpu, Region};
 
 use crate::kernel::{Bind, Constants, Kernel, Recorder};
@@ -106,25 +108,45 @@ impl Shape {
         region.part(p * self.rows * width, self.rows * width)
     }
 
-    /// Kernel and bias of member `p`, as a block of four-word vectors.
-    fn weights(&self, layer: &Dense, params: &Region, p: usize) -> Region {
-        params.part(p * self.stride + layer.kernel, block_words(layer))
+    /// Of member `p`'s kernel, the rows of these inputs and the one that follows (after the last, the bias), as a block of
+    /// four-word vectors.
+    fn weights(&self, layer: &Dense, params: &Region, p: usize, inputs: &Range<usize>) -> Region {
+        let first = p * self.stride + layer.kernel + inputs.start * layer.outputs;
+        params.part(first, block_words(inputs.len(), layer.outputs))
     }
 }
 
-/// Words of a layer's kernel and bias, in whole vectors. The next layer begins at a multiple of [`UNIFORM_WORDS`].
-fn block_words(layer: &Dense) -> usize {
-    ((layer.inputs + 1) * layer.outputs).next_multiple_of(4)
+/// Words of a kernel and bias, in whole vectors. The next layer begins at a multiple of [`UNIFORM_WORDS`].
+fn block_words(inputs: usize, outputs: usize) -> usize {
+    ((inputs + 1) * outputs).next_multiple_of(4)
 }
 
-/// Whether an invocation may take whole rows: layers of at most 64 KiB, rows in whole workgroups, a member's part of any
-/// width where a uniform binding may begin.
-fn by_rows(gpu: &Gpu, shape: &Shape, layer: &Dense) -> bool {
+/// Whether an invocation may take whole rows: rows in whole workgroups, a member's part of any width where a uniform
+/// binding may begin.
+fn by_rows(shape: &Shape, layer: &Dense) -> bool {
     shape.by_rows
         && shape.rows.is_multiple_of(UNIFORM_WORDS)
         && shape.stride.is_multiple_of(UNIFORM_WORDS)
         && layer.kernel.is_multiple_of(UNIFORM_WORDS)
-        && 4 * block_words(layer) as u64 <= gpu.limits.max_uniform_buffer_binding_size
+}
+
+/// Splits a layer's inputs into as few ranges as have their weights in a uniform block each. Every range begins where a
+/// uniform binding may. None for a layer whose outputs are too many for that.
+fn input_blocks(gpu: &Gpu, layer: &Dense) -> Option<Vec<Range<usize>>> {
+    let most = gpu.limits.max_uniform_buffer_binding_size as usize / 4;
+    let fits = |inputs: usize| block_words(inputs, layer.outputs) <= most;
+    if fits(layer.inputs) {
+        return Some(vec![0..layer.inputs]);
+    }
+    let unit = (4..=UNIFORM_WORDS)
+        .step_by(4)
+        .find(|n| (n * layer.outputs).is_multiple_of(UNIFORM_WORDS))?;
+    let width = (2..)
+        .map(|blocks| layer.inputs.div_ceil(blocks).next_multiple_of(unit))
+        .find(|&width| fits(width) || width == unit)
+        .filter(|&width| fits(width))?;
+    let starts = (0..layer.inputs).step_by(width);
+    Some(starts.map(|k| k..(k + width).min(layer.inputs)).collect())
 }
 
 /// Whether a member's part may begin wherever rows do: parts are whole multiples of [`UNIFORM_WORDS`] words then.
@@ -202,12 +224,19 @@ fn constants(shape: &Shape, layer: &Dense) -> Constants {
         .uint("MEMBERS", shape.members)
         .uint("ROWS", shape.rows)
         .uint("STRIDE", shape.stride)
-        .uint("IN", layer.inputs)
         .uint("OUT", layer.outputs)
         .uint("KERNEL", layer.kernel)
         .uint("BIAS", layer.bias)
         .uint("BIAS_FROM", layer.bias_from)
         .uint("TM", PATCH)
+}
+
+/// Where a dispatch takes these of a layer's inputs.
+fn block_constants(c: &Constants, layer: &Dense, inputs: &Range<usize>) -> Constants {
+    c.clone()
+        .uint("IN", inputs.len())
+        .uint("X_FIRST", inputs.start)
+        .uint("X_STRIDE", layer.inputs)
 }
 
 /// Splits a layer's columns into blocks of at most [`BLOCK`] fours, as equal as can be: (blocks, fours).
@@ -223,7 +252,7 @@ fn patches(per_row: usize, rows: usize) -> usize {
 }
 
 /// `y = activate(x · kernel + bias)`, `x: [P, rows, in]`, `y: [P, rows, out]`.
-pub struct Forward(Product);
+pub struct Forward(Vec<Product>);
 
 impl Forward {
     pub fn new(
@@ -235,45 +264,55 @@ impl Forward {
         x: &Region,
         y: &Region,
     ) -> Self {
-        let c = constants(shape, layer).uint("ACT", activate as usize);
-        if layer.bias_from == 0 && by_rows(gpu, shape, layer) && begins_aligned(&[params, x, y]) {
-            let parts = (0..shape.members).map(|p| {
-                [
-                    Part::Uniform(shape.weights(layer, params, p)),
-                    Part::Read(shape.member(x, layer.inputs, p)),
-                    Part::Write(shape.member(y, layer.outputs, p)),
-                ]
+        let c = constants(shape, layer);
+        let aligned = by_rows(shape, layer) && begins_aligned(&[params, x, y]);
+        if layer.bias_from == 0
+            && aligned
+            && let Some(blocks) = input_blocks(gpu, layer)
+        {
+            let products = blocks.iter().map(|inputs| {
+                let parts = (0..shape.members).map(|p| {
+                    [
+                        Part::Uniform(shape.weights(layer, params, p, inputs)),
+                        Part::Read(shape.member(x, layer.inputs, p)),
+                        Part::Write(shape.member(y, layer.outputs, p)),
+                    ]
+                });
+                let last = inputs.end == layer.inputs;
+                let after = if last { activate } else { Activate::None };
+                let fitting = |&n: &usize| inputs.len().is_multiple_of(n);
+                let (blocks, columns) = column_blocks(layer);
+                let c = block_constants(&c, layer, inputs)
+                    .uint("ACT", after as usize)
+                    .flag("ADD", inputs.start > 0)
+                    .flag("LAST", last)
+                    .uint("UNROLL", [4, 3, 2].into_iter().find(fitting).unwrap_or(1))
+                    .uint("COLUMNS4", columns);
+                let files = [ACTIVATION, WEIGHTS, FORWARD_ROW];
+                let groups = [shape.rows / ROW_GROUP, blocks, 1];
+                Product::many(gpu, "dense_forward_row", &c, &files, parts, groups)
             });
-            let files = [ACTIVATION, WEIGHTS, FORWARD_ROW];
-            let fitting = |&n: &usize| layer.inputs.is_multiple_of(n);
-            let c = c.uint("UNROLL", [4, 3, 2].into_iter().find(fitting).unwrap_or(1));
-            let (blocks, columns) = column_blocks(layer);
-            let c = c.uint("COLUMNS4", columns);
-            let groups = [shape.rows / ROW_GROUP, blocks, 1];
-            return Self(Product::many(
-                gpu,
-                "dense_forward_row",
-                &c,
-                &files,
-                parts,
-                groups,
-            ));
+            return Self(products.collect());
         }
         let (cols, width) = columns(layer.outputs);
-        let c = c.uint("TN", width).uint("COLS", cols);
+        let c = c
+            .uint("IN", layer.inputs)
+            .uint("ACT", activate as usize)
+            .uint("TN", width)
+            .uint("COLS", cols);
         let binds = [Bind::Read(params), Bind::Read(x), Bind::Write(y)];
         let groups = [patches(cols, shape.rows), shape.members, 1];
         let kernel = Kernel::new(gpu, "dense_forward", &c, &[ACTIVATION, FORWARD], &binds);
-        Self(Product::one(kernel, groups))
+        Self(vec![Product::one(kernel, groups)])
     }
 
     pub fn record(&self, to: &mut Recorder) {
-        self.0.record(to);
+        self.0.iter().for_each(|product| product.record(to));
     }
 }
 
 /// `dx = (dy · kernelᵀ) ⊙ activate'(x)`, where `x` is what the layer below put out.
-pub struct Backward(Product);
+pub struct Backward(Vec<Product>);
 
 impl Backward {
     /// With `add` the derivative is added to what another layer on the same input has written.
@@ -292,32 +331,32 @@ impl Backward {
         let c = constants(shape, layer)
             .uint("ACT", below as usize)
             .flag("ADD", add);
+        let aligned = by_rows(shape, layer) && begins_aligned(&[params, dy, x, dx]);
         if layer.bias_from == 0
-            && by_rows(gpu, shape, layer)
-            && begins_aligned(&[params, dy, x, dx])
+            && aligned
+            && let Some(blocks) = input_blocks(gpu, layer)
         {
-            let parts = (0..shape.members).map(|p| {
-                [
-                    Part::Uniform(shape.weights(layer, params, p)),
-                    Part::Read(shape.member(dy, layer.outputs, p)),
-                    Part::Read(shape.member(x, layer.inputs, p)),
-                    Part::Write(shape.member(dx, layer.inputs, p)),
-                ]
+            let products = blocks.iter().map(|inputs| {
+                let parts = (0..shape.members).map(|p| {
+                    [
+                        Part::Uniform(shape.weights(layer, params, p, inputs)),
+                        Part::Read(shape.member(dy, layer.outputs, p)),
+                        Part::Read(shape.member(x, layer.inputs, p)),
+                        Part::Write(shape.member(dx, layer.inputs, p)),
+                    ]
+                });
+                let c = block_constants(&c, layer, inputs).uint("COLUMNS4", column_blocks(layer).1);
+                let files = [ACTIVATION, WEIGHTS, BACKWARD_ROW];
+                let groups = [shape.rows / ROW_GROUP, 1, 1];
+                Product::many(gpu, "dense_backward_row", &c, &files, parts, groups)
             });
-            let c = c.uint("COLUMNS4", column_blocks(layer).1);
-            let files = [ACTIVATION, WEIGHTS, BACKWARD_ROW];
-            let groups = [shape.rows / ROW_GROUP, 1, 1];
-            return Self(Product::many(
-                gpu,
-                "dense_backward_row",
-                &c,
-                &files,
-                parts,
-                groups,
-            ));
+            return Self(products.collect());
         }
         let (cols, width) = columns(layer.inputs);
-        let c = c.uint("TN", width).uint("COLS", cols);
+        let c = c
+            .uint("IN", layer.inputs)
+            .uint("TN", width)
+            .uint("COLS", cols);
         let binds = [
             Bind::Read(params),
             Bind::Read(dy),
@@ -326,11 +365,11 @@ impl Backward {
         ];
         let groups = [patches(cols, shape.rows), shape.members, 1];
         let kernel = Kernel::new(gpu, "dense_backward", &c, &[ACTIVATION, BACKWARD], &binds);
-        Self(Product::one(kernel, groups))
+        Self(vec![Product::one(kernel, groups)])
     }
 
     pub fn record(&self, to: &mut Recorder) {
-        self.0.record(to);
+        self.0.iter().for_each(|product| product.record(to));
     }
 }
 
@@ -346,7 +385,9 @@ impl Grad {
         dy: &Region,
         partials: &Region,
     ) -> Self {
-        let c = constants(shape, layer).uint("CHUNK", shape.chunk);
+        let c = constants(shape, layer)
+            .uint("IN", layer.inputs)
+            .uint("CHUNK", shape.chunk);
         let most = gpu.limits.max_uniform_buffer_binding_size;
         // Whether a chunk's rows of that many words can be a uniform block.
         let block = |of: &Region, width: usize| {
@@ -356,7 +397,7 @@ impl Grad {
         };
         if block(dy, layer.outputs)
             && shape.rows.is_multiple_of(shape.chunk)
-            && by_rows(gpu, shape, layer)
+            && by_rows(shape, layer)
             && begins_aligned(&[x, dy, partials])
         {
             let x_block = block(x, layer.inputs);

@@ -808,7 +808,7 @@ fn one_update_is_the_same_in_both_layouts(network: Kind) {
 }
 
 /// The two layouts of the dense layers, over two members and several chunks, and the formulas in double precision: widths that
-/// are multiples of four and not, a critic's head, blocks of columns, and a layer whose inputs are too many for a uniform block.
+/// are multiples of four and not, a critic's head, blocks of columns, inputs too many for a uniform block, and weights too many.
 #[test]
 fn dense_layers_are_the_same_in_both_layouts() {
     for (inputs, outputs) in [
@@ -819,6 +819,8 @@ fn dense_layers_are_the_same_in_both_layouts() {
         (18, 68),
         (5, 150),
         (260, 7),
+        (1030, 16),
+        (600, 29),
     ] {
         one_dense_layer_is_the_same_in_both_layouts(inputs, outputs);
     }

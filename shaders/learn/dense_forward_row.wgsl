@@ -2,16 +2,17 @@
 // storage buffer is a loop over the lanes there (150 cycles for eight), one from a uniform block a gather without a loop (20).
 // So the weights come from a uniform block, each is used for four rows, and every x is loaded once.
 // Constants: ROWS, IN, OUT, ACT, UNROLL (inputs at a time, at most 4; divides IN), COLUMNS4 (fours of columns of a workgroup: with
-// more than 16 the compiler takes several times as long). After activation and dense_weights. One member: its
-// buffers begin where they are bound.
+// more than 16 the compiler takes several times as long). Where a kernel is more than a uniform block holds, a dispatch takes IN of
+// the X_STRIDE inputs, from X_FIRST on: all but the first ADD to y, only the LAST has the bias. After activation and
+// dense_weights. One member: its buffers begin where they are bound.
 
-@group(0) @binding(1) var<storage, read> x: array<f32>;       // [ROWS, IN]
+@group(0) @binding(1) var<storage, read> x: array<f32>;       // [ROWS, X_STRIDE]
 @group(0) @binding(2) var<storage, read_write> y: array<f32>; // [ROWS, OUT]
 
 // Input `k` of four rows.
 fn four_inputs(row: u32, k: u32) -> vec4<f32> {
-    let at = row * IN + k;
-    return vec4(x[at], x[at + IN], x[at + 2u * IN], x[at + 3u * IN]);
+    let at = row * X_STRIDE + X_FIRST + k;
+    return vec4(x[at], x[at + X_STRIDE], x[at + 2u * X_STRIDE], x[at + 3u * X_STRIDE]);
 }
 
 // A column per row.
@@ -24,7 +25,7 @@ fn dense_forward_row(@builtin(global_invocation_id) id: vec3<u32>) {
     let row = 4u * id.x;
     var acc: array<mat4x4<f32>, COLUMNS4>;
     for (var j = 0u; j < COLUMNS4; j++) {
-        let b = four_weights(IN, first + j);
+        let b = select(vec4<f32>(), four_weights(IN, first + j), LAST);
         acc[j] = mat4x4(b, b, b, b);
     }
     // Every pass of this loop stores all of acc under the mask of living lanes: hence several inputs in one pass.
@@ -47,7 +48,9 @@ fn dense_forward_row(@builtin(global_invocation_id) id: vec3<u32>) {
         for (var r = 0u; r < 4u; r++) {
             for (var c = 0u; c < 4u; c++) {
                 let column = 4u * (first + j) + c;
-                if (column < OUT) { y[(row + r) * OUT + column] = activate(ACT, acc[j][r][c]); }
+                if (column >= OUT) { continue; }
+                let at = (row + r) * OUT + column;
+                if (ADD) { y[at] = activate(ACT, y[at] + acc[j][r][c]); } else { y[at] = activate(ACT, acc[j][r][c]); }
             }
         }
     }
