@@ -25,6 +25,7 @@ const BACKWARD_ROW: &str = include_str!("../../shaders/learn/dense_backward_row.
 const GRAD_ROW: &str = include_str!("../../shaders/learn/dense_grad_row.wgsl");
 const GRAD_X_BLOCK: &str = include_str!("../../shaders/learn/dense_grad_x_block.wgsl");
 const GRAD_X: &str = include_str!("../../shaders/learn/dense_grad_x.wgsl");
+const GRAD_X4: &str = include_str!("../../shaders/learn/dense_grad_x4.wgsl");
 
 /// Rows of one partial sum of the weight gradients, at most: many enough that the partial sums are small beside the
 /// activations, few enough that a thousand-row minibatch still fills a device.
@@ -56,6 +57,34 @@ impl From<crate::config::Activation> for Activate {
     }
 }
 
+/// What a layer reads: a minibatch's rows `[P, rows, stride]`, of which the first columns are its inputs and the rest is 0.
+#[derive(Clone)]
+pub struct Rows {
+    pub region: Region,
+    pub stride: usize,
+}
+
+impl Rows {
+    /// Rows of `columns` numbers and nothing else.
+    pub fn packed(region: &Region, columns: usize) -> Self {
+        Self {
+            region: region.clone(),
+            stride: columns,
+        }
+    }
+
+    /// New ones for `columns` numbers. A row begins at every fourth word, since a software device loads four words at once for the
+    /// price of one; who writes the rows fills them up with zeros.
+    pub fn padded(gpu: &Gpu, what: &str, rows: usize, columns: usize) -> Self {
+        let stride = columns.next_multiple_of(4);
+        Self {
+            // Kernels bind vectors, also where there are no columns.
+            region: gpu.storage(what, 4 * (rows * stride).max(4) as u64),
+            stride,
+        }
+    }
+}
+
 /// The sizes that all layers of a minibatch share.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
@@ -71,22 +100,26 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// `hidden`: the width of the layers whose gradients matter most.
+    /// `widths`: of the rows of the layers' inputs and outputs, the hidden layers' first.
     pub fn new(
         gpu: &Gpu,
         members: usize,
         rows: usize,
         stride: usize,
-        hidden: usize,
+        widths: &[usize],
         by_rows: bool,
     ) -> Self {
-        let fitting = |&chunk: &usize| {
-            rows.is_multiple_of(chunk)
-                && (4 * chunk * hidden) as u64 <= gpu.limits.max_uniform_buffer_binding_size
+        let most = gpu.limits.max_uniform_buffer_binding_size as usize / 4;
+        // The largest chunk whose rows of these widths are uniform blocks.
+        let largest = |chunks: &[usize], widths: &[usize]| {
+            let fits = |chunk: usize| widths.iter().all(|width| chunk * width <= most);
+            let fitting = |&&chunk: &&usize| rows.is_multiple_of(chunk) && fits(chunk);
+            chunks.iter().find(fitting).copied()
         };
         let chunk = match by_rows {
-            // What a uniform block holds.
-            true => [CHUNK, CHUNK / 2, CHUNK / 4].into_iter().find(fitting),
+            // Small chunks are many launches: for wide inputs loads from a storage buffer are the lesser evil.
+            true => largest(&[CHUNK, 192, 128], widths)
+                .or_else(|| largest(&[CHUNK, 128, 64], &widths[..1])),
             false => None,
         };
         Self {
@@ -132,11 +165,15 @@ fn by_rows(shape: &Shape, layer: &Dense) -> bool {
 
 /// Splits a layer's inputs into as few ranges as have their weights in a uniform block each. Every range begins where a
 /// uniform binding may. None for a layer whose outputs are too many for that.
-fn input_blocks(gpu: &Gpu, layer: &Dense) -> Option<Vec<Range<usize>>> {
+pub fn input_blocks(gpu: &Gpu, layer: &Dense) -> Option<Vec<Range<usize>>> {
     let most = gpu.limits.max_uniform_buffer_binding_size as usize / 4;
     let fits = |inputs: usize| block_words(inputs, layer.outputs) <= most;
+    let split = |width: usize| {
+        let starts = (0..layer.inputs).step_by(width);
+        starts.map(|k| k..(k + width).min(layer.inputs)).collect()
+    };
     if fits(layer.inputs) {
-        return Some(vec![0..layer.inputs]);
+        return Some(split(layer.inputs));
     }
     let unit = (4..=UNIFORM_WORDS)
         .step_by(4)
@@ -144,9 +181,8 @@ fn input_blocks(gpu: &Gpu, layer: &Dense) -> Option<Vec<Range<usize>>> {
     let width = (2..)
         .map(|blocks| layer.inputs.div_ceil(blocks).next_multiple_of(unit))
         .find(|&width| fits(width) || width == unit)
-        .filter(|&width| fits(width))?;
-    let starts = (0..layer.inputs).step_by(width);
-    Some(starts.map(|k| k..(k + width).min(layer.inputs)).collect())
+        .filter(|&width| fits(width));
+    width.map(split)
 }
 
 /// Whether a member's part may begin wherever rows do: parts are whole multiples of [`UNIFORM_WORDS`] words then.
@@ -232,11 +268,10 @@ fn constants(shape: &Shape, layer: &Dense) -> Constants {
 }
 
 /// Where a dispatch takes these of a layer's inputs.
-fn block_constants(c: &Constants, layer: &Dense, inputs: &Range<usize>) -> Constants {
+fn block_constants(c: &Constants, inputs: &Range<usize>) -> Constants {
     c.clone()
         .uint("IN", inputs.len())
         .uint("X_FIRST", inputs.start)
-        .uint("X_STRIDE", layer.inputs)
 }
 
 /// Splits a layer's columns into blocks of at most [`BLOCK`] fours, as equal as can be: (blocks, fours).
@@ -261,11 +296,11 @@ impl Forward {
         layer: &Dense,
         activate: Activate,
         params: &Region,
-        x: &Region,
+        x: &Rows,
         y: &Region,
     ) -> Self {
-        let c = constants(shape, layer);
-        let aligned = by_rows(shape, layer) && begins_aligned(&[params, x, y]);
+        let c = constants(shape, layer).uint("X_STRIDE", x.stride);
+        let aligned = by_rows(shape, layer) && begins_aligned(&[params, &x.region, y]);
         if layer.bias_from == 0
             && aligned
             && let Some(blocks) = input_blocks(gpu, layer)
@@ -274,15 +309,17 @@ impl Forward {
                 let parts = (0..shape.members).map(|p| {
                     [
                         Part::Uniform(shape.weights(layer, params, p, inputs)),
-                        Part::Read(shape.member(x, layer.inputs, p)),
+                        Part::Read(shape.member(&x.region, x.stride, p)),
                         Part::Write(shape.member(y, layer.outputs, p)),
                     ]
                 });
                 let last = inputs.end == layer.inputs;
                 let after = if last { activate } else { Activate::None };
-                let fitting = |&n: &usize| inputs.len().is_multiple_of(n);
+                // As many columns as there are, zeros too: a multiple of 4 is the fastest.
+                let there = if last { x.stride } else { inputs.end };
+                let fitting = |&n: &usize| (there - inputs.start).is_multiple_of(n);
                 let (blocks, columns) = column_blocks(layer);
-                let c = block_constants(&c, layer, inputs)
+                let c = block_constants(&c, inputs)
                     .uint("ACT", after as usize)
                     .flag("ADD", inputs.start > 0)
                     .flag("LAST", last)
@@ -300,7 +337,7 @@ impl Forward {
             .uint("ACT", activate as usize)
             .uint("TN", width)
             .uint("COLS", cols);
-        let binds = [Bind::Read(params), Bind::Read(x), Bind::Write(y)];
+        let binds = [Bind::Read(params), Bind::Read(&x.region), Bind::Write(y)];
         let groups = [patches(cols, shape.rows), shape.members, 1];
         let kernel = Kernel::new(gpu, "dense_forward", &c, &[ACTIVATION, FORWARD], &binds);
         Self(vec![Product::one(kernel, groups)])
@@ -345,7 +382,9 @@ impl Backward {
                         Part::Write(shape.member(dx, layer.inputs, p)),
                     ]
                 });
-                let c = block_constants(&c, layer, inputs).uint("COLUMNS4", column_blocks(layer).1);
+                let c = block_constants(&c, inputs)
+                    .uint("X_STRIDE", layer.inputs)
+                    .uint("COLUMNS4", column_blocks(layer).1);
                 let files = [ACTIVATION, WEIGHTS, BACKWARD_ROW];
                 let groups = [shape.rows / ROW_GROUP, 1, 1];
                 Product::many(gpu, "dense_backward_row", &c, &files, parts, groups)
@@ -381,12 +420,13 @@ impl Grad {
         gpu: &Gpu,
         shape: &Shape,
         layer: &Dense,
-        x: &Region,
+        x: &Rows,
         dy: &Region,
         partials: &Region,
     ) -> Self {
         let c = constants(shape, layer)
             .uint("IN", layer.inputs)
+            .uint("X_STRIDE", x.stride)
             .uint("CHUNK", shape.chunk);
         let most = gpu.limits.max_uniform_buffer_binding_size;
         // Whether a chunk's rows of that many words can be a uniform block.
@@ -398,9 +438,9 @@ impl Grad {
         if block(dy, layer.outputs)
             && shape.rows.is_multiple_of(shape.chunk)
             && by_rows(shape, layer)
-            && begins_aligned(&[x, dy, partials])
+            && begins_aligned(&[&x.region, dy, partials])
         {
-            let x_block = block(x, layer.inputs);
+            let x_block = block(&x.region, x.stride);
             let parts = (0..shape.members * shape.chunks()).map(|i| {
                 let (p, chunk) = (i / shape.chunks(), i % shape.chunks());
                 let rows = |of: &Region, width: usize| {
@@ -408,7 +448,7 @@ impl Grad {
                     of.part(first * width, shape.chunk * width)
                 };
                 let sums = (chunk * shape.members + p) * shape.stride;
-                let x = rows(x, layer.inputs);
+                let x = rows(&x.region, x.stride);
                 [
                     Part::Uniform(rows(dy, layer.outputs)),
                     if x_block {
@@ -420,10 +460,10 @@ impl Grad {
                 ]
             });
             // Where loading an input is dear it must do for more columns; else small kernels compile faster.
-            let (file, columns) = if x_block {
-                (GRAD_X_BLOCK, 4)
-            } else {
-                (GRAD_X, 8)
+            let (file, columns) = match (x_block, x.stride.is_multiple_of(4)) {
+                (true, _) => (GRAD_X_BLOCK, 4),
+                (false, true) => (GRAD_X4, BLOCK),
+                (false, false) => (GRAD_X, 8),
             };
             let fours = layer.outputs.div_ceil(4);
             let columns = columns.min(fours);
@@ -441,7 +481,7 @@ impl Grad {
         }
         let (cols, width) = columns(layer.outputs);
         let c = c.uint("TN", width).uint("COLS", cols);
-        let binds = [Bind::Read(x), Bind::Read(dy), Bind::Write(partials)];
+        let binds = [Bind::Read(&x.region), Bind::Read(dy), Bind::Write(partials)];
         let groups = [patches(cols, layer.inputs), shape.chunks(), shape.members];
         let kernel = Kernel::new(gpu, "dense_grad", &c, &[GRAD], &binds);
         Self(Product::one(kernel, groups))
@@ -460,7 +500,7 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// `input: [P, rows, in]`, `output: [P, rows, out]` and `output_grad`, its derivative. `input_grad` takes the input's, where
+    /// `output: [P, rows, out]` and `output_grad`, its derivative. `input_grad` takes the input's, where
     /// it is wanted, or has it added.
     #[allow(clippy::too_many_arguments)] // The layers and the buffers at both ends.
     pub fn new(
@@ -469,7 +509,7 @@ impl Stack {
         layers: &[Dense],
         activate: Activate,
         params: &Region,
-        input: &Region,
+        input: &Rows,
         input_grad: Option<(&Region, bool)>,
         output: &Region,
         output_grad: &Region,
@@ -488,23 +528,26 @@ impl Stack {
         };
         for (i, layer) in layers.iter().enumerate() {
             let last = i == inner.len();
-            let x = if i == 0 { input } else { &outputs[i - 1] };
+            let x = match i {
+                0 => input.clone(),
+                _ => Rows::packed(&outputs[i - 1], layer.inputs),
+            };
             let y = if last { output } else { &outputs[i] };
             let dy = if last { output_grad } else { &grads[i] };
             let after = if last { Activate::None } else { activate };
             stack
                 .forward
-                .push(Forward::new(gpu, shape, layer, after, params, x, y));
+                .push(Forward::new(gpu, shape, layer, after, params, &x, y));
             stack
                 .grad
-                .push(Grad::new(gpu, shape, layer, x, dy, partials));
+                .push(Grad::new(gpu, shape, layer, &x, dy, partials));
             let (below, dx, add) = match (i, input_grad) {
                 (0, None) => continue,
                 (0, Some((dx, add))) => (Activate::None, dx, add),
                 _ => (activate, &grads[i - 1], false),
             };
             stack.backward.push(Backward::new(
-                gpu, shape, layer, below, params, dy, x, dx, add,
+                gpu, shape, layer, below, params, dy, &x.region, dx, add,
             ));
         }
         stack

@@ -3,6 +3,7 @@
 use merit_sim::env::EnvIo;
 use merit_sim::gpu::{Gpu, Region};
 
+use crate::dense::Rows;
 use crate::gae::Gae;
 use crate::kernel::{Bind, Constants, Kernel, Recorder, Ticks};
 use crate::loss::{Input, Loss};
@@ -27,10 +28,10 @@ pub struct Samples<'a> {
 pub struct Minibatches {
     /// `[P, items] u32`
     pub order: Region,
-    /// `[P, rows, D]`
-    pub actor_input: Region,
-    /// `[P, rows, S (+ A)]`, or the actor's input where the critic sees the observation.
-    pub critic_input: Region,
+    /// `D` columns.
+    pub actor_input: Rows,
+    /// `S (+ A)` columns, or the actor's input where the critic sees the observation.
+    pub critic_input: Rows,
     shuffle: Kernel,
     moments: Kernel,
     gather: Kernel,
@@ -56,8 +57,9 @@ impl Minibatches {
         let words = |what: &str, n: usize| gpu.storage(what, 4 * n as u64);
         let order = words("minibatch order", members * items(sizes));
         let moments = words("advantage moments", 2 * sizes.minibatches * members);
-        let actor_input = words("actor minibatch", members * rows * sizes.obs);
-        let critic_input = words("critic minibatch", members * rows * critic_columns);
+        let input = |what: &str, columns: usize| Rows::padded(gpu, what, members * rows, columns);
+        let actor_input = input("actor minibatch", sizes.obs);
+        let critic_input = input("critic minibatch", critic_columns);
         // Cycle walking needs a power of two of at least 4: a Feistel half of no bits would leave the order as it is.
         let bits = items(sizes).next_power_of_two().trailing_zeros().max(2);
         let constants = Constants::default()
@@ -110,8 +112,8 @@ impl Minibatches {
                 Bind::Read(samples.log_probs),
                 Bind::Read(samples.values),
                 Bind::Read(&gae.goal),
-                Bind::Write(&actor_input),
-                Bind::Write(&critic_input),
+                Bind::Write(&actor_input.region),
+                Bind::Write(&critic_input.region),
                 Bind::Write(&loss.batch.region),
             ],
         );

@@ -1,12 +1,14 @@
 //! The networks while collecting: one dispatch a step from observations to sampled actions, one for all values.
 
+use std::ops::Range;
+
 use merit_sim::env::EnvIo;
 use merit_sim::gpu::{Gpu, Region};
 
 use crate::config::RnnReset;
-use crate::dense::Activate;
+use crate::dense::{Activate, input_blocks};
 use crate::kernel::{Bind, Constants, Kernel, Recorder, Ticks};
-use crate::net::Network;
+use crate::net::{Network, UNIFORM_WORDS};
 use crate::sizes::Sizes;
 
 const TICK: &str = include_str!("../../shaders/learn/tick.wgsl");
@@ -14,6 +16,7 @@ const ACTIVATION: &str = include_str!("../../shaders/learn/activation.wgsl");
 const RNG: &str = include_str!("../../shaders/common/rng.wgsl");
 const MLP: &str = include_str!("../../shaders/learn/mlp.wgsl");
 const MLP_ROW: &str = include_str!("../../shaders/learn/mlp_row.wgsl");
+const MLP_ROW_BLOCK: &str = include_str!("../../shaders/learn/mlp_row_block.wgsl");
 const SAMPLE: &str = include_str!("../../shaders/learn/sample.wgsl");
 const POLICY: &str = include_str!("../../shaders/learn/policy.wgsl");
 const VALUE: &str = include_str!("../../shaders/learn/value.wgsl");
@@ -57,7 +60,7 @@ pub struct Remembered<'a> {
 
 /// Rows of a workgroup's tile: 32 or 64 invocations, or fewer where the tile would not fit in 16 KiB of workgroup memory.
 fn tile_rows(c: &Context<'_>, net: &Network) -> usize {
-    if by_rows(c, net) {
+    if Blocks::new(c, net).is_some() {
         // The width of a software device's vectors: small groups let few rows use all cores.
         return 8;
     }
@@ -71,14 +74,14 @@ fn tile_rows(c: &Context<'_>, net: &Network) -> usize {
 
 /// `share` rows read one input row; with `one_hot` the row's number among them is appended to the input.
 fn constants(c: &Context<'_>, net: &Network, share: usize, one_hot: bool) -> Constants {
-    let by_rows = by_rows(c, net);
+    let blocks = Blocks::new(c, net);
     let (rows, columns) = (tile_rows(c, net), patch_columns(net));
-    let group = match by_rows {
-        true => rows,
-        false => net.hidden() / columns * (rows / PATCH_ROWS),
+    let group = match blocks {
+        Some(_) => rows,
+        None => net.hidden() / columns * (rows / PATCH_ROWS),
     };
     // Where one member's weights are bound, places count from their first word.
-    let first = if by_rows { first_word(net) } else { 0 };
+    let weights = blocks.map_or(0..0, |b| b.weights);
     let mut constants = Constants::default()
         .uint("MEMBERS", c.sizes.members)
         .uint("RPM", c.sizes.member_rows())
@@ -95,7 +98,7 @@ fn constants(c: &Context<'_>, net: &Network, share: usize, one_hot: bool) -> Con
         .uint("TM", PATCH_ROWS)
         .uint("TN", columns)
         .uint("WG", group)
-        .uint("WEIGHTS", weights_words(net));
+        .uint("WEIGHTS", weights.len());
     if let Some(trunk) = &net.trunk {
         let parts = [
             ("E", &trunk.embed),
@@ -110,29 +113,89 @@ fn constants(c: &Context<'_>, net: &Network, share: usize, one_hot: bool) -> Con
     }
     for (i, layer) in net.layers.iter().enumerate() {
         constants = constants
-            .uint(&format!("K{}", i + 1), layer.kernel - first)
-            .uint(&format!("B{}", i + 1), layer.bias - first);
+            .uint(
+                &format!("K{}", i + 1),
+                layer.kernel.saturating_sub(weights.start),
+            )
+            .uint(&format!("B{}", i + 1), layer.bias - weights.start);
     }
     constants
 }
 
-/// Whether an invocation takes a row: on software devices, for feed-forward networks of at most 64 KiB.
-fn by_rows(c: &Context<'_>, net: &Network) -> bool {
-    let bytes = 4 * weights_words(net) as u64;
-    c.by_rows
-        && net.trunk.is_none()
-        && net.hidden().is_multiple_of(4)
-        && bytes <= c.gpu.limits.max_uniform_buffer_binding_size
+/// Where an invocation takes a row: how the weights of a member are bound.
+struct Blocks {
+    /// Words that are bound as one, among a member's: the whole network, or what follows the first kernel.
+    weights: Range<usize>,
+    /// Inputs of the first layer whose weights are a block of their own each; none if the first kernel is among `weights`.
+    inputs: Vec<Range<usize>>,
 }
 
-/// Among a member's words.
-fn first_word(net: &Network) -> usize {
-    net.layers[0].kernel
-}
+impl Blocks {
+    /// On software devices, for feed-forward networks whose layers but the first are at most 64 KiB together.
+    fn new(c: &Context<'_>, net: &Network) -> Option<Self> {
+        let limits = &c.gpu.limits;
+        if !c.by_rows || net.trunk.is_some() || !net.hidden().is_multiple_of(4) {
+            return None;
+        }
+        let first = &net.layers[0];
+        let fits = |words: &Range<usize>| {
+            4 * words.len() as u64 <= limits.max_uniform_buffer_binding_size
+                && words.start.is_multiple_of(UNIFORM_WORDS)
+        };
+        // In whole vectors of 4.
+        let from = |start: usize| start..start + (net.end() - start).next_multiple_of(4);
+        let whole = Self {
+            weights: from(first.kernel),
+            inputs: vec![],
+        };
+        if fits(&whole.weights) {
+            return Some(whole);
+        }
+        let parts = Self {
+            weights: from(first.bias),
+            inputs: input_blocks(c.gpu, first)?,
+        };
+        // Beside them: tick, weights, who.
+        let bindings = 3 + parts.inputs.len() as u32;
+        (fits(&parts.weights) && bindings <= limits.max_uniform_buffers_per_shader_stage)
+            .then_some(parts)
+    }
 
-/// From the first to the last, in whole vectors of 4.
-fn weights_words(net: &Network) -> usize {
-    (net.end() - first_word(net)).next_multiple_of(4)
+    /// The first layer, for `mlp_row.wgsl`. `binding`: of its first block.
+    fn source(&self, net: &Network, binding: usize) -> String {
+        let function = |inputs: &Range<usize>, block: &str, base: &str| {
+            MLP_ROW_BLOCK
+                .replace("FROM", &inputs.start.to_string())
+                .replace("TO", &inputs.end.to_string())
+                .replace("BLOCK", block)
+                .replace("BASE", base)
+        };
+        let (mut text, mut calls) = (String::new(), String::new());
+        if self.inputs.is_empty() {
+            text = function(&(0..net.inputs()), "weights", "K1 / 4u");
+            calls = "first_layer_0(row, acc);".into();
+        }
+        for (i, inputs) in self.inputs.iter().enumerate() {
+            let (at, vectors) = (binding + i, inputs.len() * net.hidden() / 4);
+            text += &format!(
+                "@group(0) @binding({at}) var<uniform> block_{i}: array<vec4<f32>, {vectors}u>;\n"
+            );
+            text += &function(inputs, &format!("block_{i}"), "0u");
+            calls += &format!("first_layer_{}(row, acc); ", inputs.start);
+        }
+        format!(
+            "{text}fn first_layer(row: u32, acc: ptr<function, array<vec4<f32>, H4>>) {{ {calls} }}\n"
+        )
+    }
+
+    /// Member `p`'s blocks of the first kernel.
+    fn regions(&self, c: &Context<'_>, net: &Network, p: usize) -> Vec<Region> {
+        let (first, hidden) = (p * c.stride + net.layers[0].kernel, net.hidden());
+        let inputs = self.inputs.iter();
+        inputs
+            .map(|k| c.params.part(first + k.start * hidden, k.len() * hidden))
+            .collect()
+    }
 }
 
 /// A kernel over tiles of rows for all members: one dispatch, or one per member where its weights are a uniform block.
@@ -155,26 +218,30 @@ impl Tiles {
     ) -> Self {
         let tiles = c.sizes.member_rows().div_ceil(tile_rows(c, net));
         let members = c.sizes.members;
-        if !by_rows(c, net) {
+        let Some(blocks) = Blocks::new(c, net) else {
             let binds = [&[Bind::Tick(c.ticks), Bind::Read(c.params)], binds].concat();
             let sources = [&[TICK, ACTIVATION, MLP], files].concat();
             return Self {
                 kernels: vec![Kernel::new(c.gpu, entry, &constants, &sources, &binds)],
                 groups: [tiles, members, slots],
             };
-        }
-        let constants = constants.uint("WHO", binds.len() + 2);
-        let sources = [&[TICK, ACTIVATION, MLP_ROW], files].concat();
+        };
+        let who = binds.len() + 2;
+        let constants = constants.uint("WHO", who);
+        let first_layer = blocks.source(net, who + 1);
+        let sources = [&[TICK, ACTIVATION, MLP_ROW, &first_layer], files].concat();
         let mut kernels: Vec<Kernel> = Vec::new();
         for p in 0..members {
             let weights = c
                 .params
-                .part(p * c.stride + first_word(net), weights_words(net));
+                .part(p * c.stride + blocks.weights.start, blocks.weights.len());
+            let parts = blocks.regions(c, net, p);
+            let parts: Vec<_> = parts.iter().map(Bind::Uniform).collect();
             let who = c
                 .gpu
                 .storage_from("member", &[[p as u32, net.hidden() as u32 / 4, 0, 0]]);
             let first = [Bind::Tick(c.ticks), Bind::Uniform(&weights)];
-            let binds = [&first, binds, &[Bind::Uniform(&who)]].concat();
+            let binds = [&first, binds, &[Bind::Uniform(&who)], &parts[..]].concat();
             kernels.push(match kernels.first() {
                 None => Kernel::new(c.gpu, entry, &constants, &sources, &binds),
                 Some(first) => first.rebound(c.gpu, &binds),

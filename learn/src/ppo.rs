@@ -9,7 +9,7 @@ use crate::adam::{self, Adam, AdamConfig};
 use crate::burn_device::BurnDevice;
 use crate::categorical::Categorical;
 use crate::config::Config;
-use crate::dense::{Activate, Shape, Stack};
+use crate::dense::{Activate, Rows, Shape, Stack};
 use crate::diagnostics::Diagnostics;
 use crate::evaluate::Evaluation;
 use crate::gae::Gae;
@@ -175,7 +175,9 @@ impl Ppo {
         let seeds = seeds(config.seed, members);
         let io = env.io().clone();
         let by_rows = config.by_rows(gpu);
-        let shape = Shape::new(gpu, members, rows, stride, config.hidden, by_rows);
+        let columns = networks.view.columns(&sizes);
+        let widths = [config.hidden, sizes.obs, columns].map(|n| n.next_multiple_of(4));
+        let shape = Shape::new(gpu, members, rows, stride, &widths, by_rows);
         let ticks = Ticks::new(gpu, sizes.steps + sizes.epochs * sizes.minibatches);
         let each = |x: f64| vec![x as f32; members];
         let clip = if config.scale_clip_eps {
@@ -257,7 +259,7 @@ impl Ppo {
                 }
             };
             let stack =
-                |net: &Network, trunk: usize, input: &Region, output: &Region, grad: &Region| {
+                |net: &Network, trunk: usize, input: &Rows, output: &Region, grad: &Region| {
                     let trunk = recurrent.as_ref().map(|r| {
                         let last = trunk.min(r.trunks.len() - 1);
                         // The second to write into a shared trunk adds.

@@ -2,7 +2,7 @@
 
 use merit_sim::gpu::{Gpu, GpuError, Region};
 
-use crate::dense::{Activate, Backward, Forward, Grad, Shape};
+use crate::dense::{Activate, Backward, Forward, Grad, Rows, Shape};
 use crate::gru::{GruMemory, GruScan};
 use crate::kernel::{Bind, Kernel, Recorder};
 use crate::minibatch::Minibatches;
@@ -45,14 +45,14 @@ pub struct TrunkStack {
     pub reset: Region,
     /// `[P, R, H]`: what they begin with.
     pub start: Region,
-    /// `[P, T, R, H]`: the states.
-    pub output: Region,
+    /// In the order `[P, T, R]`, `H` columns: the states.
+    pub output: Rows,
     /// Their derivatives.
     pub output_grad: Region,
 }
 
 impl TrunkStack {
-    /// `input: [P, T, R, in]`.
+    /// `input`: in the order `[P, T, R]`.
     ///
     /// # Errors
     /// [`GpuError::TooLarge`].
@@ -61,7 +61,7 @@ impl TrunkStack {
         c: &Context<'_>,
         shape: &Shape,
         trunk: &Trunk,
-        input: &Region,
+        input: &Rows,
         memory: &Memory,
         reset_in: &Region,
         minibatches: &Minibatches,
@@ -106,15 +106,16 @@ impl TrunkStack {
             Bind::Write(&scan.reset_in),
             Bind::Write(&scan.start),
         ];
-        let forward = |layer, activate, x: &Region, y: &Region| {
+        let of_hidden = |region: &Region| Rows::packed(region, hidden);
+        let forward = |layer, activate, x: &Rows, y: &Region| {
             Forward::new(gpu, shape, layer, activate, c.params, x, y)
         };
-        let grad = |layer, x: &Region, dy: &Region| Grad::new(gpu, shape, layer, x, dy, partials);
+        let grad = |layer, x: &Rows, dy: &Region| Grad::new(gpu, shape, layer, x, dy, partials);
         Ok(Self {
             gather: Kernel::new(gpu, "gather_memory", &constants, &sources, &binds),
             gather_groups: [sequences, members, 1],
             embed: forward(&trunk.embed, c.activate, input, &embedded),
-            input: forward(&trunk.input, Activate::None, &embedded, &scan.x),
+            input: forward(&trunk.input, Activate::None, &of_hidden(&embedded), &scan.x),
             scan: GruScan::new(
                 gpu,
                 [members, steps, sequences],
@@ -136,13 +137,17 @@ impl TrunkStack {
                 false,
             ),
             grads: [
-                grad(&trunk.recurrent, &scan.previous, &scan.hidden_grad),
-                grad(&trunk.input, &embedded, &scan.x_grad),
+                grad(
+                    &trunk.recurrent,
+                    &of_hidden(&scan.previous),
+                    &scan.hidden_grad,
+                ),
+                grad(&trunk.input, &of_hidden(&embedded), &scan.x_grad),
                 grad(&trunk.embed, input, &embedded_grad),
             ],
             reset: scan.reset_in,
             start: scan.start,
-            output: scan.h,
+            output: of_hidden(&scan.h),
             output_grad: scan.h_grad,
         })
     }

@@ -5,7 +5,7 @@ use merit_sim::rng::threefry2x32;
 
 use crate::adam::{Adam, AdamConfig, corrections};
 use crate::config::{Activation, Algo, Config, Network as Kind, RnnReset};
-use crate::dense::{Activate, Backward, Forward, Grad, Shape};
+use crate::dense::{Activate, Backward, Forward, Grad, Rows, Shape};
 use crate::kernel::{Bind, Constants, Kernel, Tick, Ticks};
 use crate::learner::Array;
 use crate::loss::Input;
@@ -584,7 +584,13 @@ mod network {
                     .collect(),
                 actions: sources.iter().map(|&i| actions[i] as usize).collect(),
                 inputs: all.map(|i| read(&ppo.loss.input(i))).to_vec(),
-                seen: [&ppo.minibatches.actor_input, &ppo.minibatches.critic_input].map(read),
+                seen: [
+                    unpadded(&ppo.minibatches.actor_input, ppo.networks().actor.inputs()),
+                    unpadded(
+                        &ppo.minibatches.critic_input,
+                        ppo.networks().critic.inputs(),
+                    ),
+                ],
                 recurrent: trunks
                     .iter()
                     .map(|t| [read(&t.reset), read(&t.start)])
@@ -775,19 +781,40 @@ mod network {
 #[test]
 fn an_update_is_the_same_in_both_layouts() {
     for network in [Kind::Ff, Kind::Gru] {
-        one_update_is_the_same_in_both_layouts(network);
-    }
-}
-
-fn one_update_is_the_same_in_both_layouts(network: Kind) {
-    let learned = [false, true].map(|by_rows| {
         let config = Config {
             seeds: 2,
             envs: 16,
             hidden: 24,
             network,
-            by_rows: Some(by_rows),
             ..config(Algo::Mappo)
+        };
+        one_update_is_the_same_in_both_layouts(&config, ppo);
+    }
+}
+
+/// First layers of 520 and 1,042 inputs, whose weights are two and three uniform blocks.
+#[test]
+fn an_update_of_wide_networks_is_the_same_in_both_layouts() {
+    let config = Config {
+        env: "overcooked/cramped_room".into(),
+        env_options: toml::Table::new(),
+        seeds: 2,
+        envs: 16,
+        hidden: 32,
+        ..config(Algo::Mappo)
+    };
+    one_update_is_the_same_in_both_layouts(&config, |config| {
+        let env = crate::ppo::train_env(gpu(), config).expect("an environment");
+        let learner = crate::mappo::Mappo::new(gpu(), config, env).expect("a learner");
+        learner.0
+    });
+}
+
+fn one_update_is_the_same_in_both_layouts(config: &Config, ppo: impl Fn(&Config) -> Ppo) {
+    let learned = [false, true].map(|by_rows| {
+        let config = Config {
+            by_rows: Some(by_rows),
+            ..config.clone()
         };
         let mut ppo = crate::mappo::Mappo(ppo(&config));
         crate::learner::Learner::update(&mut ppo).expect("an update");
@@ -807,6 +834,18 @@ fn one_update_is_the_same_in_both_layouts(network: Kind) {
     }
 }
 
+/// Rows without what they are filled up with, which is 0.
+fn unpadded(rows: &Rows, columns: usize) -> Vec<f64> {
+    let words = read(&rows.region);
+    let all = words.chunks_exact(rows.stride);
+    all.flat_map(|row| {
+        assert!(row[columns..].iter().all(|&x| x == 0.0));
+        &row[..columns]
+    })
+    .copied()
+    .collect()
+}
+
 /// The two layouts of the dense layers, over two members and several chunks, and the formulas in double precision: widths that
 /// are multiples of four and not, a critic's head, blocks of columns, inputs too many for a uniform block, and weights too many.
 #[test]
@@ -822,11 +861,15 @@ fn dense_layers_are_the_same_in_both_layouts() {
         (1030, 16),
         (600, 29),
     ] {
-        one_dense_layer_is_the_same_in_both_layouts(inputs, outputs);
+        one_dense_layer_is_the_same_in_both_layouts(inputs, outputs, 0);
+        let padding = inputs.next_multiple_of(4) - inputs;
+        if padding > 0 {
+            one_dense_layer_is_the_same_in_both_layouts(inputs, outputs, padding);
+        }
     }
 }
 
-fn one_dense_layer_is_the_same_in_both_layouts(inputs: usize, hidden: usize) {
+fn one_dense_layer_is_the_same_in_both_layouts(inputs: usize, hidden: usize, padding: usize) {
     let (members, rows) = (2, 192);
     let layer = Dense::new(64, inputs, hidden);
     // As the recurrent half of a GRU: only the last columns have a bias.
@@ -840,17 +883,25 @@ fn one_dense_layer_is_the_same_in_both_layouts(inputs: usize, hidden: usize) {
     // As from a layer below, which ends in ReLU: about half are 0.
     let x: Vec<f32> = uniform(2, members * rows * inputs, -1.0, 1.0);
     let x: Vec<f32> = x.iter().map(|v| v.max(0.0)).collect();
+    let padded: Vec<f32> = x
+        .chunks_exact(inputs)
+        .flat_map(|row| [row, &vec![0.0; padding]].concat())
+        .collect();
+    let padded = Rows {
+        region: gpu().storage_from("padded", &padded),
+        stride: inputs + padding,
+    };
     let x = gpu().storage_from("x", &x);
     let dy = upload(3, members * rows * hidden);
     let mut results = Vec::new();
     for by_rows in [false, true] {
-        let mut shape = Shape::new(gpu(), members, rows, stride, hidden, by_rows);
+        let mut shape = Shape::new(gpu(), members, rows, stride, &[hidden], by_rows);
         shape.chunk = 64;
         let out = |words: usize| gpu().storage("out", 4 * (members * words) as u64);
         let (y, dx, twice) = (out(rows * hidden), out(rows * inputs), out(rows * inputs));
         let partials = out(shape.chunks() * stride);
         let relu = Activate::Relu;
-        let forward = Forward::new(gpu(), &shape, &layer, relu, &params, &x, &y);
+        let forward = Forward::new(gpu(), &shape, &layer, relu, &params, &padded, &y);
         let backward = |dx: &Region, add: bool| {
             Backward::new(gpu(), &shape, &layer, relu, &params, &dy, &x, dx, add)
         };
@@ -859,9 +910,9 @@ fn one_dense_layer_is_the_same_in_both_layouts(inputs: usize, hidden: usize) {
             backward(&twice, false),
             backward(&twice, true),
         );
-        let grad = Grad::new(gpu(), &shape, &layer, &x, &dy, &partials);
+        let grad = Grad::new(gpu(), &shape, &layer, &padded, &dy, &partials);
         let later_partials = out(shape.chunks() * stride);
-        let later_grad = Grad::new(gpu(), &shape, &later, &x, &dy, &later_partials);
+        let later_grad = Grad::new(gpu(), &shape, &later, &padded, &dy, &later_partials);
         run(|to| {
             later_grad.record(to);
             forward.record(to);
@@ -922,7 +973,7 @@ fn one_dense_layer_is_the_same_in_both_layouts(inputs: usize, hidden: usize) {
 
 #[test]
 fn adam_and_clipping_equal_the_formulas() {
-    let shape = Shape::new(gpu(), 2, 600, 150, 16, false);
+    let shape = Shape::new(gpu(), 2, 600, 150, &[16], false);
     let ends = [90, 150];
     let (epsilon, max_grad_norm, rates) = (1e-5, 0.5, [2e-3_f32, 1e-3]);
     let mut ticks = Ticks::new(gpu(), 4);

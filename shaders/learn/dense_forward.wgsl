@@ -1,8 +1,8 @@
 // y = act(x · kernel + bias) for ROWS rows of each member. An invocation computes TM rows by TN columns.
-// Constants: ROWS, IN, OUT, STRIDE, KERNEL, BIAS, ACT, TM, TN, COLS = ⌈OUT / TN⌉. After activation.
+// Constants: ROWS, X_STRIDE (words of a row of x), IN, OUT, STRIDE, KERNEL, BIAS, ACT, TM, TN, COLS = ⌈OUT / TN⌉. After activation.
 
 @group(0) @binding(0) var<storage, read> params: array<f32>; // [P, STRIDE]
-@group(0) @binding(1) var<storage, read> x: array<f32>;      // [P, ROWS, IN]
+@group(0) @binding(1) var<storage, read> x: array<f32>;      // [P, ROWS, X_STRIDE]
 @group(0) @binding(2) var<storage, read_write> y: array<f32>; // [P, ROWS, OUT]
 
 @compute @workgroup_size(64)
@@ -26,7 +26,7 @@ fn dense_forward(@builtin(global_invocation_id) id: vec3<u32>) {
         var w: array<f32, TN>;
         for (var j = 0u; j < TN; j++) { w[j] = params[base + KERNEL + k * OUT + column[j]]; }
         for (var i = 0u; i < TM; i++) {
-            let v = x[at[i] * IN + k];
+            let v = x[at[i] * X_STRIDE + k];
             for (var j = 0u; j < TN; j++) { acc[i * TN + j] += v * w[j]; }
         }
     }

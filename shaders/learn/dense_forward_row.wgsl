@@ -1,7 +1,8 @@
 // y = act(x · kernel + bias), an invocation four rows. For devices whose invocations are the SIMD lanes of a CPU: a load from a
 // storage buffer is a loop over the lanes there (150 cycles for eight), one from a uniform block a gather without a loop (20).
 // So the weights come from a uniform block, each is used for four rows, and every x is loaded once.
-// Constants: ROWS, IN, OUT, ACT, UNROLL (inputs at a time, at most 4; divides IN), COLUMNS4 (fours of columns of a workgroup: with
+// Constants: ROWS, IN, OUT, ACT, UNROLL (inputs at a time, at most 4; divides IN, or the columns of x after the
+// last are 0), COLUMNS4 (fours of columns of a workgroup: with
 // more than 16 the compiler takes several times as long). Where a kernel is more than a uniform block holds, a dispatch takes IN of
 // the X_STRIDE inputs, from X_FIRST on: all but the first ADD to y, only the LAST has the bias. After activation and
 // dense_weights. One member: its buffers begin where they are bound.
@@ -13,6 +14,12 @@
 fn four_inputs(row: u32, k: u32) -> vec4<f32> {
     let at = row * X_STRIDE + X_FIRST + k;
     return vec4(x[at], x[at + X_STRIDE], x[at + 2u * X_STRIDE], x[at + 3u * X_STRIDE]);
+}
+
+// An input that is 0 may come with any weight.
+fn at_most_in(k: u32) -> u32 {
+    if (IN % UNROLL == 0u) { return k; }
+    return min(k, IN);
 }
 
 // A column per row.
@@ -39,9 +46,9 @@ fn dense_forward_row(@builtin(global_invocation_id) id: vec3<u32>) {
         if (UNROLL > 3u) { d = four_inputs(row, k + 3u); }
         for (var j = 0u; j < COLUMNS4; j++) {
             acc[j] += outer(four_weights(k, first + j), a);
-            if (UNROLL > 1u) { acc[j] += outer(four_weights(k + 1u, first + j), b); }
-            if (UNROLL > 2u) { acc[j] += outer(four_weights(k + 2u, first + j), c); }
-            if (UNROLL > 3u) { acc[j] += outer(four_weights(k + 3u, first + j), d); }
+            if (UNROLL > 1u) { acc[j] += outer(four_weights(at_most_in(k + 1u), first + j), b); }
+            if (UNROLL > 2u) { acc[j] += outer(four_weights(at_most_in(k + 2u), first + j), c); }
+            if (UNROLL > 3u) { acc[j] += outer(four_weights(at_most_in(k + 3u), first + j), d); }
         }
     }
     for (var j = 0u; j < COLUMNS4; j++) {

@@ -1,8 +1,8 @@
 // Gradients of a dense layer's kernel, xᵀ · dy, and bias, Σ dy, over chunks of CHUNK rows: a workgroup row per chunk, so that
 // the sum over many rows runs in parallel. `adam.wgsl` adds the chunks in a fixed order.
-// Constants: MEMBERS, ROWS, IN, OUT, STRIDE, KERNEL, BIAS, BIAS_FROM (first column with a bias), CHUNK, TM (rows of the kernel), TN, COLS = ⌈OUT / TN⌉.
+// Constants: MEMBERS, ROWS, X_STRIDE (words of a row of x), IN, OUT, STRIDE, KERNEL, BIAS, BIAS_FROM (first column with a bias), CHUNK, TM (rows of the kernel), TN, COLS = ⌈OUT / TN⌉.
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;              // [P, ROWS, IN]
+@group(0) @binding(0) var<storage, read> x: array<f32>;              // [P, ROWS, X_STRIDE]
 @group(0) @binding(1) var<storage, read> dy: array<f32>;             // [P, ROWS, OUT]
 @group(0) @binding(2) var<storage, read_write> partials: array<f32>; // [chunks, P, STRIDE]
 
@@ -25,7 +25,7 @@ fn dense_grad(@builtin(global_invocation_id) id: vec3<u32>) {
     }
     let last = min((chunk + 1u) * CHUNK, ROWS);
     for (var r = chunk * CHUNK; r < last; r++) {
-        let x_at = (member * ROWS + r) * IN;
+        let x_at = (member * ROWS + r) * X_STRIDE;
         let dy_at = (member * ROWS + r) * OUT;
         var d: array<f32, TN>;
         for (var j = 0u; j < TN; j++) {

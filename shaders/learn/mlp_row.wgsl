@@ -1,8 +1,9 @@
 // As mlp.wgsl, an invocation a row: for devices whose invocations are the SIMD lanes of a CPU (dense_forward_row.wgsl says
-// why). The weights are one member's, at most 64 KiB; a dispatch per member.
+// why). The weights are one member's; a dispatch per member.
 //
-// Constants as in mlp.wgsl, but ROWS = WG, no STRIDE, TM and TN, and: WEIGHTS (words of the network), WHO (the binding after
-// the last). K1 .. B3 count from the network's first word; HIDDEN and K1, B1, K2, B2 are multiples of 4.
+// Constants as in mlp.wgsl, but ROWS = WG, no STRIDE, TM and TN, and: WEIGHTS (words bound at 1: the network's, or those after its first
+// kernel, where that is bound in blocks), WHO (a binding after the others). K1 .. B3 count from the first word bound; HIDDEN and K1, B1,
+// K2, B2 are multiples of 4. Around mlp_row_block.wgsl, once per block of the first kernel.
 
 @group(0) @binding(0) var<uniform> tick: Tick;
 @group(0) @binding(1) var<uniform> weights: array<vec4<f32>, WEIGHTS / 4u>;
@@ -23,23 +24,20 @@ fn activate_4(x: vec4<f32>) -> vec4<f32> {
 /// A head's width need not be a multiple of 4.
 fn weight(i: u32) -> f32 { return weights[i / 4u][i % 4u]; }
 
+// Input `k` of the first layer.
+fn input(row: u32, k: u32) -> f32 {
+    let x = inputs[row / SHARE * IN + min(k, IN - 1u)];
+    if (!ONE_HOT) { return x; }
+    return select(x, select(0.0, 1.0, row % SHARE == k - IN), k >= IN);
+}
+
 // `first`: row of the inputs at which the member's rows begin; `row_0`: the workgroup's first row within the member.
 fn mlp(member: u32, first: u32, row_0: u32, lane: u32) {
     let row = first + min(row_0 + lane, RPM - 1u);
-    let at = (row / SHARE) * IN;
     var acc: array<vec4<f32>, H4>;
     var hidden: array<vec4<f32>, H4>;
     for (var j = 0u; j < H4; j++) { acc[j] = weights[B1 / 4u + j]; }
-    if (ONE_HOT) {
-        for (var a = 0u; a < SHARE; a++) {
-            let on = select(0.0, 1.0, row % SHARE == a);
-            for (var j = 0u; j < H4; j++) { acc[j] += on * weights[K1 / 4u + (IN + a) * H4 + j]; }
-        }
-    }
-    for (var k = 0u; k < IN; k++) {
-        let x = inputs[at + k];
-        for (var j = 0u; j < H4; j++) { acc[j] += x * weights[K1 / 4u + k * H4 + j]; }
-    }
+    first_layer(row, &acc);
     for (var j = 0u; j < H4; j++) {
         hidden[j] = activate_4(acc[j]);
         acc[j] = weights[B2 / 4u + j];
