@@ -1,37 +1,25 @@
 //! Grid worlds: recordings, the views and dynamics that are written down in the reference's specification, the generators against
 //! statistics of the reference, and the expert.
 
+mod common;
+
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use merit_sim::env::{EpisodeStats, VecEnv};
-use merit_sim::gpu::{AdapterChoice, Gpu};
+use merit_sim::gpu::Gpu;
 use merit_sim::grid::cell::{Cell, OBJECTS};
 use merit_sim::grid::mission::{Clause, Description, Kind, Mission, Order};
 use merit_sim::grid::{Grid, World, configure, text};
 use merit_sim::parity::check_file_with;
-use merit_sim::registry::{self, Batch, Driver, EnvOptions, Layout};
+use merit_sim::registry::{self, Batch, Driver, Layout};
 
-fn gpu() -> Gpu {
-    Gpu::open(&AdapterChoice::from_env()).expect("a graphics adapter")
-}
-
-fn options(value: serde_json::Value) -> EnvOptions {
-    match value {
-        serde_json::Value::Object(options) => options,
-        other => panic!("options are an object, not {other}"),
-    }
-}
+use common::{gpu, options, recordings};
 
 fn batch(envs: usize, driver: Driver) -> Batch {
     Batch {
         seeds: vec![5],
-        envs_per_member: envs,
-        steps: 1,
-        slots: 1,
-        driver,
-        checked: true,
-        ..Batch::default()
+        ..common::batch(envs, driver)
     }
 }
 
@@ -113,17 +101,14 @@ fn pick_up(object: u8, colour: u8) -> Clause {
 
 #[test]
 fn recordings_in_the_repository_pass() {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/babyai");
     let gpu = gpu();
-    let mut files = 0;
-    for entry in std::fs::read_dir(dir).expect("recordings") {
-        let path = entry.expect("a readable folder").path();
-        let report = check_file_with(&gpu, &path, Layout::Auto, true).expect("readable");
+    let files = recordings("babyai");
+    for path in &files {
+        let report = check_file_with(&gpu, path, Layout::Auto, true).expect("readable");
         let failed: Vec<_> = report.arrays.iter().filter(|a| !a.pass).collect();
         assert!(failed.is_empty(), "{}: {failed:?}", report.file);
-        files += 1;
     }
-    assert!(files >= 5, "{files} recordings");
+    assert!(files.len() >= 5, "{} recordings", files.len());
 }
 
 /// The comparison is no formality: a recording that is wrong in one entry fails in that array.

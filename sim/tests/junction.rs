@@ -1,41 +1,12 @@
 //! The one-step traffic junction: its rule, its contracts.
 
-use merit_sim::env::{EpisodeStats, VecEnv};
-use merit_sim::gpu::{AdapterChoice, Gpu};
+mod common;
+
+use merit_sim::env::VecEnv;
 use merit_sim::junction::{Junction, JunctionState, OPTIMUM};
 use merit_sim::registry::{self, Batch, Driver, EnvOptions};
 
-fn gpu() -> Gpu {
-    Gpu::open(&AdapterChoice::from_env()).expect("a graphics adapter")
-}
-
-fn batch(envs: usize, driver: Driver) -> Batch {
-    Batch {
-        seeds: vec![7],
-        envs_per_member: envs,
-        steps: 1,
-        slots: 1,
-        driver,
-        checked: true,
-        ..Batch::default()
-    }
-}
-
-fn run(gpu: &Gpu, env: &Junction, reset: bool, steps: usize) {
-    gpu.compute(|pass| {
-        if reset {
-            env.record_reset(pass);
-        }
-        for _ in 0..steps {
-            env.record_step(pass, 0);
-        }
-    });
-}
-
-fn stats(gpu: &Gpu, env: &Junction) -> EpisodeStats {
-    gpu.compute(|pass| env.record_stats(pass));
-    EpisodeStats::from_words(&gpu.read::<f32>(env.stats_region()).unwrap())
-}
+use common::{batch, gpu, run, stats};
 
 #[test]
 fn exactly_one_must_move() {

@@ -1,51 +1,19 @@
 //! Key-Door: exact values against the specification's test vectors, the shader against the transitions that they are
 //! computed from, and simulated returns against the exact values.
 
-use merit_sim::env::{EpisodeStats, VecEnv};
-use merit_sim::gpu::{AdapterChoice, Gpu};
+mod common;
+
+use merit_sim::env::VecEnv;
 use merit_sim::keydoor::*;
-use merit_sim::registry::{self, Batch, Driver, EnvOptions};
+use merit_sim::registry::{self, Driver, EnvOptions};
 use serde_json::json;
+
+use common::{batch, gpu, options, run, stats};
 
 const L: usize = 10;
 
-fn gpu() -> Gpu {
-    Gpu::open(&AdapterChoice::from_env()).expect("a graphics adapter")
-}
-
-fn options(given: serde_json::Value) -> KeydoorOptions {
-    let serde_json::Value::Object(given) = given else {
-        panic!("options are an object")
-    };
-    configure("keydoor", &given).expect("valid options")
-}
-
-fn batch(envs: usize, driver: Driver) -> Batch {
-    Batch {
-        seeds: vec![7],
-        envs_per_member: envs,
-        steps: 1,
-        slots: 1,
-        driver,
-        checked: true,
-        ..Batch::default()
-    }
-}
-
-fn run(gpu: &Gpu, env: &Keydoor, reset: bool, steps: usize) {
-    gpu.compute(|pass| {
-        if reset {
-            env.record_reset(pass);
-        }
-        for _ in 0..steps {
-            env.record_step(pass, 0);
-        }
-    });
-}
-
-fn stats(gpu: &Gpu, env: &Keydoor) -> EpisodeStats {
-    gpu.compute(|pass| env.record_stats(pass));
-    EpisodeStats::from_words(&gpu.read::<f32>(env.stats_region()).unwrap())
+fn keydoor(given: serde_json::Value) -> KeydoorOptions {
+    configure("keydoor", &options(given)).expect("valid options")
 }
 
 fn near(what: &str, ours: &[f64], theirs: &[f64], tolerance: f64) {
@@ -192,7 +160,7 @@ fn improved_policies_and_critical_scores_are_the_test_vectors() {
         0.037735,
     ];
     near("score without the key", &score, &printed, PRINTED);
-    let start = options(json!({})).start_distribution();
+    let start = keydoor(json!({})).start_distribution();
     assert_eq!(policy_error(&improved, &improved, &start), 0.0);
     near(
         "distance from π₀",
@@ -214,7 +182,7 @@ fn improved_policies_and_critical_scores_are_the_test_vectors() {
 fn the_shader_makes_the_transitions_of_the_exact_model() {
     let gpu = gpu();
     for length in [2, 3, L] {
-        let o = options(json!({ "length": length }));
+        let o = keydoor(json!({ "length": length }));
         let pairs = 8 * length;
         let mut b = batch(pairs, Driver::External);
         b.keep_ended = true;
@@ -266,7 +234,7 @@ fn the_shader_makes_the_transitions_of_the_exact_model() {
 fn the_built_in_policy_takes_the_shortest_way() {
     let gpu = gpu();
     for (start, longest) in [("no_key", 20.0), ("all", 20.0)] {
-        let o = options(json!({ "start": start }));
+        let o = keydoor(json!({ "start": start }));
         let steps = expected_steps(L, &optimal_policy(L)).unwrap();
         let expected: f64 = steps
             .iter()
@@ -296,7 +264,7 @@ fn the_built_in_policy_takes_the_shortest_way() {
 #[test]
 fn random_play_takes_as_long_as_computed() {
     let gpu = gpu();
-    let o = options(json!({ "max_steps": 20_000 }));
+    let o = keydoor(json!({ "max_steps": 20_000 }));
     let steps = expected_steps(L, &uniform_policy(L)).unwrap();
     let expected: f64 = steps
         .iter()
@@ -332,7 +300,7 @@ fn random_play_takes_as_long_as_computed() {
 #[test]
 fn an_episode_is_cut_at_its_limit() {
     let gpu = gpu();
-    let o = options(json!({ "max_steps": 3 }));
+    let o = keydoor(json!({ "max_steps": 3 }));
     let env = Keydoor::new(&gpu, o, &batch(1, Driver::External)).unwrap();
     run(&gpu, &env, true, 0);
     let read = |region| gpu.read::<f32>(region).unwrap()[0];
@@ -364,7 +332,7 @@ fn environment_i_is_the_same_in_any_batch_and_workgroup() {
         let mut b = batch(envs, Driver::Random);
         b.seeds = (7..7 + members as u64).collect();
         b.workgroup = workgroup;
-        let env = Keydoor::new(&gpu, options(json!({ "max_steps": 30 })), &b).unwrap();
+        let env = Keydoor::new(&gpu, keydoor(json!({ "max_steps": 30 })), &b).unwrap();
         run(&gpu, &env, true, 70);
         let s = env.get_state(&gpu).unwrap();
         (0..3)
@@ -382,7 +350,7 @@ fn environment_i_is_the_same_in_any_batch_and_workgroup() {
 #[test]
 fn exact_state_in_exact_state_out() {
     let gpu = gpu();
-    let o = options(json!({ "start": "all" }));
+    let o = keydoor(json!({ "start": "all" }));
     let env = Keydoor::new(&gpu, o, &batch(50, Driver::Random)).unwrap();
     run(&gpu, &env, true, 9);
     let mut state = env.get_state(&gpu).unwrap();
@@ -405,7 +373,7 @@ fn exact_state_in_exact_state_out() {
 #[test]
 fn frames_show_the_corridor() {
     let gpu = gpu();
-    let env = Keydoor::new(&gpu, options(json!({})), &batch(1, Driver::External)).unwrap();
+    let env = Keydoor::new(&gpu, keydoor(json!({})), &batch(1, Driver::External)).unwrap();
     let mut s = KeydoorState::beginning(1);
     s.cell[0] = 3;
     env.set_state(&gpu, &s).unwrap();
@@ -449,7 +417,7 @@ fn options_that_make_no_sense_are_refused_with_one_message() {
         .unwrap_err()
         .to_string();
     assert!(message.contains("did you mean `keydoor`?"), "{message}");
-    let o = options(json!({}));
+    let o = keydoor(json!({}));
     let error = Keydoor::following(&gpu(), o, &uniform_policy(9), &batch(1, Driver::External));
     let message = error.err().expect("another corridor").to_string();
     assert!(message.contains("a policy of 18 states"), "{message}");
@@ -473,7 +441,7 @@ fn monte_carlo_error_falls_with_the_square_root_of_the_trajectories() {
         [0.00034, 0.00017, 0.0145],
     ];
     let gpu = gpu();
-    let o = options(json!({ "start": "all" }));
+    let o = keydoor(json!({ "start": "all" }));
     let uniform = uniform_policy(L);
     let exact = exact_values(L, &uniform, 0.99).unwrap();
     let rho = o.start_distribution();
@@ -543,7 +511,7 @@ fn monte_carlo_error_falls_with_the_square_root_of_the_trajectories() {
 #[test]
 fn simulated_returns_follow_the_policy() {
     let gpu = gpu();
-    let o = options(json!({ "length": 4, "max_steps": 300 }));
+    let o = keydoor(json!({ "length": 4, "max_steps": 300 }));
     let optimal = optimal_policy(4);
     let exact = exact_values(4, &optimal, 0.9).unwrap();
     let returns = simulated_returns(&gpu, &o, &optimal, 0.9, 1, 2).unwrap();

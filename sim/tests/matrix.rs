@@ -1,55 +1,20 @@
 //! Matrix games: every published table, rule and optimum on the device, and the payoff file.
 
+mod common;
+
 use std::path::Path;
 
-use merit_sim::env::{EpisodeStats, VecEnv};
-use merit_sim::gpu::{AdapterChoice, Gpu};
+use merit_sim::env::VecEnv;
+use merit_sim::gpu::Gpu;
 use merit_sim::matrix::payoff_file::parse;
 use merit_sim::matrix::{Matrix, MatrixConfig, MatrixState, configure, names};
 use merit_sim::registry::{self, Batch, Driver, EnvError, EnvOptions};
 use serde_json::json;
 
-fn gpu() -> Gpu {
-    Gpu::open(&AdapterChoice::from_env()).expect("a graphics adapter")
-}
-
-fn options(options: serde_json::Value) -> EnvOptions {
-    let serde_json::Value::Object(options) = options else {
-        panic!("options are an object")
-    };
-    options
-}
+use common::{batch, gpu, options, run, stats};
 
 fn config(name: &str, given: serde_json::Value) -> MatrixConfig {
     configure(&format!("matrix/{name}"), &options(given)).expect("a valid configuration")
-}
-
-fn batch(envs: usize, driver: Driver) -> Batch {
-    Batch {
-        seeds: vec![7],
-        envs_per_member: envs,
-        steps: 1,
-        slots: 1,
-        driver,
-        checked: true,
-        ..Batch::default()
-    }
-}
-
-fn run(gpu: &Gpu, env: &Matrix, reset: bool, steps: usize) {
-    gpu.compute(|pass| {
-        if reset {
-            env.record_reset(pass);
-        }
-        for _ in 0..steps {
-            env.record_step(pass, 0);
-        }
-    });
-}
-
-fn stats(gpu: &Gpu, env: &Matrix) -> EpisodeStats {
-    gpu.compute(|pass| env.record_stats(pass));
-    EpisodeStats::from_words(&gpu.read::<f32>(env.stats_region()).unwrap())
 }
 
 /// Plays the joint actions, an environment each, and returns the rewards of the first agent.

@@ -1,51 +1,21 @@
 //! Particle worlds: recordings of JaxMARL, single steps of the other references, contracts, and distributions of resets.
 
-use std::path::{Path, PathBuf};
+mod common;
+
+use std::path::PathBuf;
 
 use merit_sim::env::{ActionSpace, VecEnv};
-use merit_sim::gpu::{AdapterChoice, Gpu, Region};
+use merit_sim::gpu::{Gpu, Region};
 use merit_sim::mpe::{Mpe, MpeState, configure, names};
 use merit_sim::parity::{check_file_with, kolmogorov_smirnov};
 use merit_sim::registry::{Batch, Driver, EnvOptions, Layout};
 use serde_json::{Value, json};
 
-fn gpu() -> Gpu {
-    Gpu::open(&AdapterChoice::from_env()).expect("a graphics adapter")
-}
-
-fn options(options: Value) -> EnvOptions {
-    let Value::Object(options) = options else {
-        panic!("options are an object")
-    };
-    options
-}
-
-fn batch(envs: usize, driver: Driver) -> Batch {
-    Batch {
-        seeds: vec![7],
-        envs_per_member: envs,
-        steps: 1,
-        slots: 1,
-        driver,
-        checked: true,
-        ..Batch::default()
-    }
-}
+use common::{batch, gpu, options, recordings, run};
 
 fn make(gpu: &Gpu, name: &str, asked: Value, batch: &Batch) -> Mpe {
     let config = configure(name, &options(asked)).expect("a valid configuration");
     Mpe::new(gpu, config, batch).expect("a small batch")
-}
-
-fn run(gpu: &Gpu, env: &Mpe, reset: bool, steps: usize) {
-    gpu.compute(|pass| {
-        if reset {
-            env.record_reset(pass);
-        }
-        for _ in 0..steps {
-            env.record_step(pass, 0);
-        }
-    });
 }
 
 fn observe(gpu: &Gpu, env: &Mpe) -> Vec<f32> {
@@ -73,18 +43,10 @@ fn flat(pairs: &[[f32; 2]]) -> Vec<f32> {
 
 // ---- recordings -----------------------------------------------------------------------------------------------------
 
-fn recordings() -> Vec<PathBuf> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/mpe");
-    let entries = std::fs::read_dir(&dir).unwrap_or_else(|e| panic!("{}: {e}", dir.display()));
-    let mut files: Vec<_> = entries.map(|e| e.unwrap().path()).collect();
-    files.sort();
-    files
-}
-
 #[test]
 fn recordings_in_the_repository_pass() {
     let gpu = gpu();
-    let files = recordings();
+    let files = recordings("mpe");
     assert!(files.len() >= 10, "{} recordings", files.len());
     for path in files {
         let report = check_file_with(&gpu, &path, Layout::Auto, true).unwrap();
@@ -107,7 +69,7 @@ fn recordings_in_the_repository_pass() {
 #[test]
 fn a_recording_with_one_wrong_entry_fails() {
     let gpu = gpu();
-    let path = &recordings()[1];
+    let path = &recordings("mpe")[1];
     let bytes = std::fs::read(path).unwrap();
     let (header, metadata) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
     let fails = |array: &str, at: usize| -> Vec<String> {

@@ -1,14 +1,18 @@
 //! Overcooked beyond the recordings: the golden steps of its specification, contracts (determinism, independence of the
 //! batch, exact state), what slots show, resets as distributions, options.
 
+mod common;
+
 use std::path::{Path, PathBuf};
 
 use merit_sim::env::{EpisodeStats, VecEnv};
-use merit_sim::gpu::{AdapterChoice, Gpu, Region};
+use merit_sim::gpu::{Gpu, Region};
 use merit_sim::overcooked::{Item, Overcooked, OvercookedConfig, POT_EMPTY, configure};
 use merit_sim::parity::check_file_with;
 use merit_sim::registry::{self, Batch, Driver, EnvOptions, Layout};
 use serde_json::json;
+
+use common::{batch, gpu, options, run};
 
 const LAYOUTS: [&str; 5] = [
     "cramped_room",
@@ -18,42 +22,8 @@ const LAYOUTS: [&str; 5] = [
     "counter_circuit",
 ];
 
-fn gpu() -> Gpu {
-    Gpu::open(&AdapterChoice::from_env()).expect("a graphics adapter")
-}
-
-fn options(options: serde_json::Value) -> EnvOptions {
-    match options {
-        serde_json::Value::Object(options) => options,
-        _ => panic!("options are an object"),
-    }
-}
-
 fn config(layout: &str, set: serde_json::Value) -> OvercookedConfig {
     configure(&format!("overcooked/{layout}"), &options(set)).expect("a valid configuration")
-}
-
-fn batch(envs: usize, driver: Driver) -> Batch {
-    Batch {
-        seeds: vec![7],
-        envs_per_member: envs,
-        steps: 1,
-        slots: 1,
-        driver,
-        checked: true,
-        ..Batch::default()
-    }
-}
-
-fn run(gpu: &Gpu, env: &Overcooked, reset: bool, steps: usize) {
-    gpu.compute(|pass| {
-        if reset {
-            env.record_reset(pass);
-        }
-        for _ in 0..steps {
-            env.record_step(pass, 0);
-        }
-    });
 }
 
 fn floats(gpu: &Gpu, region: &Region) -> Vec<f32> {

@@ -1,16 +1,15 @@
 //! The shaders against recordings of the reference: a compact set lies in `tests/golden/smax`, `MERIT_GOLDEN=DIR` adds the
 //! files of a folder and its subfolders, in both layouts.
 
+mod common;
+
 use std::path::{Path, PathBuf};
 
 use merit_sim::golden::Recording;
-use merit_sim::gpu::{AdapterChoice, Gpu};
 use merit_sim::parity::{ParityError, check_file_with};
 use merit_sim::registry::Layout;
 
-fn gpu() -> Gpu {
-    Gpu::open(&AdapterChoice::from_env()).expect("a graphics adapter")
-}
+use common::gpu;
 
 fn here() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/smax")

@@ -1,47 +1,27 @@
 //! SMAX beyond the recordings: contracts (determinism, independence of the batch, exact state), the spec's hand-made
 //! cases, and statistics of random and heuristic play against those measured on the reference.
 
+mod common;
+
 use merit_sim::env::{EpisodeStats, VecEnv};
-use merit_sim::gpu::{AdapterChoice, Gpu};
+use merit_sim::gpu::Gpu;
 use merit_sim::registry::{Batch, Driver, EnvOptions, Layout};
 use merit_sim::smax::options::Opponent;
 use merit_sim::smax::{Smax, SmaxConfig, SmaxState, configure};
 
+use common::{gpu, run};
+
 const LAYOUTS: [Layout; 2] = [Layout::Thread, Layout::Tile];
 
-fn gpu() -> Gpu {
-    Gpu::open(&AdapterChoice::from_env()).expect("a graphics adapter")
-}
-
 fn config(name: &str, options: serde_json::Value) -> SmaxConfig {
-    let serde_json::Value::Object(options) = options else {
-        panic!("options are an object")
-    };
-    configure(name, &options).expect("a valid configuration")
+    configure(name, &common::options(options)).expect("a valid configuration")
 }
 
 fn batch(envs: usize, driver: Driver, layout: Layout) -> Batch {
     Batch {
-        seeds: vec![7],
-        envs_per_member: envs,
-        steps: 1,
-        slots: 1,
-        driver,
         layout,
-        checked: true,
-        ..Batch::default()
+        ..common::batch(envs, driver)
     }
-}
-
-fn run(gpu: &Gpu, env: &Smax, reset: bool, steps: usize) {
-    gpu.compute(|pass| {
-        if reset {
-            env.record_reset(pass);
-        }
-        for _ in 0..steps {
-            env.record_step(pass, 0);
-        }
-    });
 }
 
 #[test]

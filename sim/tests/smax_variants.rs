@@ -1,35 +1,26 @@
 //! What the recordings of SMAX do not cover: conic observations, continuous actions, anomalies. Cases worked out by hand
 //! from the reference's rules (`docs/environments/smax.md`, the sections named at each test), in both layouts.
 
+mod common;
+
 use merit_sim::env::{ActionSpace, VecEnv};
-use merit_sim::gpu::{AdapterChoice, Gpu};
+use merit_sim::gpu::Gpu;
 use merit_sim::registry::{Batch, Driver, Layout};
 use merit_sim::smax::{Smax, SmaxState, configure};
 
-const LAYOUTS: [Layout; 2] = [Layout::Thread, Layout::Tile];
+use common::gpu;
 
-fn gpu() -> Gpu {
-    Gpu::open(&AdapterChoice::from_env()).expect("a graphics adapter")
-}
+const LAYOUTS: [Layout; 2] = [Layout::Thread, Layout::Tile];
 
 fn batch(envs: usize, driver: Driver, layout: Layout) -> Batch {
     Batch {
-        seeds: vec![7],
-        envs_per_member: envs,
-        steps: 1,
-        slots: 1,
-        driver,
         layout,
-        checked: true,
-        ..Batch::default()
+        ..common::batch(envs, driver)
     }
 }
 
 fn make(gpu: &Gpu, name: &str, options: serde_json::Value, batch: &Batch) -> Smax {
-    let serde_json::Value::Object(options) = options else {
-        panic!("options are an object")
-    };
-    let config = configure(name, &options).expect("a valid configuration");
+    let config = configure(name, &common::options(options)).expect("a valid configuration");
     Smax::new(gpu, config, batch).expect("a batch that fits")
 }
 
