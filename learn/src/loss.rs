@@ -139,30 +139,27 @@ fn ppo_loss(batch: &Flat, constants: &Flat, clip_value: bool) -> Outputs {
     let log_prob = input(Input::LogProb).require_grad();
     let entropy = input(Input::Entropy).require_grad();
     let values = input(Input::Values).require_grad();
-    let [members, rows] = values.dims();
-    let (entropy_weight, value_weight) = (constant(1), constant(2));
-    // Spread to the shape of the rows without a copy.
-    let clip = constant(0).expand([members, rows]);
+    let (clip, entropy_weight, value_weight) = (constant(0), constant(1), constant(2));
 
-    // Policy: the pessimistic one of the surrogate and its clipped form.
+    // Policy: the pessimistic one of the surrogate and its clipped form, min(ρA, A + ε|A|).
     let ratio = (log_prob.clone() - input(Input::OldLogProb)).exp();
-    let clipped = ratio
-        .clone()
-        .max_pair(-clip.clone() + 1.0)
-        .min_pair(clip.clone() + 1.0);
     let advantage = input(Input::Advantage);
-    let surrogate = (ratio * advantage.clone()).min_pair(clipped * advantage);
-    let policy_loss = -surrogate.mean_dim(1);
+    let limit = advantage.clone() + advantage.clone().abs() * clip.clone();
+    let policy_loss = -(ratio * advantage).min_pair(limit).mean_dim(1);
     let mean_entropy = entropy.clone().mean_dim(1);
 
-    // Value: the larger one of the error and the error of the clipped change.
-    let (old_value, goal) = (input(Input::OldValue), input(Input::Goal));
+    // Value: the larger one of the error and the error of the clipped change, which has no derivative where it is clipped.
+    let goal = input(Input::Goal);
     let square = |x: Tensor<2>| x.clone() * x;
     let mut error = square(values.clone() - goal.clone());
     if clip_value {
-        let change = values.clone() - old_value.clone();
-        let change = change.max_pair(-clip.clone()).min_pair(clip);
-        error = error.max_pair(square(old_value + change - goal));
+        let old_value = input(Input::OldValue);
+        let change = Tensor::from_inner(values.clone().inner()) - old_value.clone();
+        let clipped = change.clone().sign() * clip.clone();
+        let beyond = change.abs().greater(clip);
+        let clipped_error = square(old_value + clipped - goal);
+        let larger = Tensor::from_inner(error.clone().inner()).lower(clipped_error.clone());
+        error = error.mask_where(beyond.bool_and(larger), clipped_error);
     }
     let value_loss = error.mean_dim(1) * 0.5;
 
