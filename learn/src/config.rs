@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use merit_sim::gpu::Gpu;
-use merit_sim::registry::EnvOptions;
+use merit_sim::registry::{EnvOptions, nearest};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -214,15 +214,6 @@ fn hint(nearest: &Option<String>) -> String {
     nearest
         .as_ref()
         .map_or_else(String::new, |n| format!(", did you mean `{n}`?"))
-}
-
-/// The candidate that `asked` is a likely misspelling of.
-fn nearest<'a>(asked: &str, candidates: impl Iterator<Item = &'a str>) -> Option<String> {
-    candidates
-        .map(|c| (strsim::normalized_damerau_levenshtein(asked, c), c))
-        .filter(|(likeness, _)| *likeness > 0.5)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, c)| c.to_owned())
 }
 
 /// A count as people write it: `128`, `1_000_000`, `200k`, `1.5M`, `2G`, `1e6`.

@@ -221,21 +221,21 @@ pub fn names() -> Vec<String> {
     FAMILIES.iter().flat_map(|f| (f.names)()).collect()
 }
 
-/// The name among [`names`] that is most like `asked`, if one is at all like it.
-pub fn nearest(asked: &str) -> Option<String> {
-    names()
+/// The candidate that `asked` is a likely misspelling of.
+pub fn nearest<'a>(asked: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    candidates
         .into_iter()
-        .map(|n| (strsim::normalized_damerau_levenshtein(asked, &n), n))
+        .map(|c| (strsim::normalized_damerau_levenshtein(asked, c), c))
         .filter(|(likeness, _)| *likeness > 0.5)
         .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, n)| n)
+        .map(|(_, c)| c.to_owned())
 }
 
 /// The error for a name that no environment has.
 pub(crate) fn unknown(asked: &str) -> EnvError {
     EnvError::Unknown {
         asked: asked.to_owned(),
-        nearest: nearest(asked),
+        nearest: nearest(asked, names().iter().map(String::as_str)),
     }
 }
 
