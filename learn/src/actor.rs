@@ -45,14 +45,19 @@ impl Actor {
     ) -> Result<Self, LearnError> {
         let trained = Sizes::new(config, &registry::spec(&config.env, &options(config)?)?)?;
         let spec = env.spec();
-        if (spec.obs, spec.actions) != (trained.obs, ActionSpace::Discrete(trained.actions)) {
-            let actions = match spec.actions {
-                ActionSpace::Discrete(n) => format!("{n} actions"),
-                ActionSpace::Continuous(k) => format!("{k} continuous actions"),
+        if (spec.obs, spec.actions) != (trained.obs, trained.actions) {
+            let has = |obs: usize, actions: ActionSpace| match actions {
+                ActionSpace::Discrete(n) => format!("{obs} features and {n} actions"),
+                ActionSpace::Continuous(k) => {
+                    format!("{obs} features and actions of {k} numbers")
+                }
             };
             return Err(LearnError::Config(format!(
-                "the run was trained on {} with {} features and {} actions of an agent; {} has here {} features and {actions}",
-                config.env, trained.obs, trained.actions, spec.name, spec.obs,
+                "the run was trained on {} with {} of an agent; {} has here {}",
+                config.env,
+                has(trained.obs, trained.actions),
+                spec.name,
+                has(spec.obs, spec.actions),
             )));
         }
         if member >= trained.members {

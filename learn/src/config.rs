@@ -85,6 +85,8 @@ pub struct Config {
     pub rnn_reset: RnnReset,
     /// MAPPO: append the one-hot agent index to the world state.
     pub obs_with_agent_id: bool,
+    /// Continuous actions: the logarithm of the standard deviations to begin with.
+    pub log_std_init: f64,
 
     pub epochs: usize,
     pub minibatches: usize,
@@ -144,6 +146,7 @@ impl Default for Config {
             activation: Activation::Relu,
             rnn_reset: RnnReset::EpisodeOrAgent,
             obs_with_agent_id: true,
+            log_std_init: 0.0,
             epochs: 4,
             minibatches: 4,
             learning_rate: 2e-3,
@@ -463,6 +466,8 @@ impl Config {
         positive("clip_eps", self.clip_eps)?;
         fraction("gamma", self.gamma)?;
         fraction("gae_lambda", self.gae_lambda)?;
+        let log_std = self.log_std_init;
+        number("log_std_init", log_std, log_std.abs() <= 10.0, "-10 to 10")?;
         weight("ent_coef", self.ent_coef)?;
         weight("vf_coef", self.vf_coef)
     }
@@ -669,6 +674,7 @@ mod tests {
         assert!(refused(&["envs=1e12"]).starts_with("`envs` is 1000000000000"));
         assert!(refused(&["learning_rate=nan"]).starts_with("`learning_rate` is NaN"));
         assert!(refused(&["gamma=1.1"]).starts_with("`gamma` is 1.1"));
+        assert!(refused(&["log_std_init=-11"]).starts_with("`log_std_init` is -11: it takes"));
         Config::default().check().expect("the defaults are fine");
     }
 }

@@ -8,6 +8,7 @@ use crate::adam::Adam;
 use crate::gae::Gae;
 use crate::kernel::{Bind, Constants, Kernel, Recorder, Ticks};
 use crate::loss::{Input, Loss};
+use crate::ppo::Networks;
 use crate::sizes::Sizes;
 
 const SOURCES: [&str; 2] = [
@@ -16,9 +17,9 @@ const SOURCES: [&str; 2] = [
 ];
 
 /// Words per member, in the shader's order.
-const WORDS: usize = 10;
+const WORDS: usize = 11;
 /// Means over the minibatches of the last update; the rest is of its beginning.
-const MEANS: [&str; 7] = [
+const MEANS: [&str; 8] = [
     "actor_loss",
     "value_loss",
     "entropy",
@@ -26,6 +27,7 @@ const MEANS: [&str; 7] = [
     "clip_fraction",
     "actor_grad_norm",
     "critic_grad_norm",
+    "action_std",
 ];
 const OF_THE_FIRST: [&str; 3] = ["first_ratio", "first_ratio_deviation", "explained_variance"];
 
@@ -38,6 +40,8 @@ pub struct Diagnostics {
     minibatches: usize,
     /// Whether actor and critic have a norm each.
     two_norms: bool,
+    /// Whether the policy is a Gaussian, of which the mean deviation over an action's numbers is told.
+    gaussian: bool,
 }
 
 impl Diagnostics {
@@ -47,13 +51,18 @@ impl Diagnostics {
         sizes: &Sizes,
         loss: &Loss,
         adam: &Adam,
-        optimisers: usize,
+        networks: &Networks,
         values: &Region,
         gae: &Gae,
         ticks: &Ticks,
     ) -> Self {
         let sums = gpu.storage("diagnostics", 4 * (sizes.members * WORDS) as u64);
+        let optimisers = networks.optimisers.len();
+        let log_std = networks.actor.log_std_words().unwrap_or(0..0);
         let constants = Constants::default()
+            .uint("STRIDE", networks.stride())
+            .uint("LOG_STD", log_std.start)
+            .uint("NUMBERS", log_std.len())
             .uint("MEMBERS", sizes.members)
             .uint("ROWS", sizes.minibatch_rows())
             .uint("SAMPLES", sizes.samples())
@@ -72,6 +81,7 @@ impl Diagnostics {
                 Bind::Read(values),
                 Bind::Read(&gae.goal),
                 Bind::Write(&sums),
+                Bind::Read(&adam.params),
             ];
             Kernel::new(gpu, entry, &constants, &SOURCES, &binds)
         };
@@ -82,6 +92,7 @@ impl Diagnostics {
             members: sizes.members,
             minibatches: sizes.epochs * sizes.minibatches,
             two_norms: optimisers > 1,
+            gaussian: !log_std.is_empty(),
         }
     }
 
@@ -106,7 +117,11 @@ impl Diagnostics {
                 .iter()
                 .zip(words)
                 .map(|(k, &w)| (*k, f64::from(w) / self.minibatches as f64));
-            let means = means.filter(|(k, _)| self.two_norms || *k != "critic_grad_norm");
+            let means = means.filter(|(k, _)| match *k {
+                "critic_grad_norm" => self.two_norms,
+                "action_std" => self.gaussian,
+                _ => true,
+            });
             let means = means.map(|(k, w)| match k {
                 // One optimiser for both networks has one norm.
                 "actor_grad_norm" if !self.two_norms => ("grad_norm", w),

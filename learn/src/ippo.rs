@@ -18,13 +18,15 @@ pub struct Ippo(pub Ppo);
 pub fn networks(config: &Config, sizes: &Sizes) -> Networks {
     let (actor, critic) = match config.network {
         Kind::Ff => {
-            let actor = Network::feed_forward(0, sizes.obs, config.hidden, sizes.actions);
+            let actor = Network::feed_forward(0, sizes.obs, config.hidden, sizes.outputs());
+            let actor = actor.policy_for(sizes.actions);
             let critic = Network::feed_forward(actor.end(), sizes.obs, config.hidden, 1);
             (actor, critic)
         }
         Kind::Gru => {
             let trunk = Trunk::new(0, sizes.obs, config.hidden);
-            let actor = Network::recurrent(trunk.end(), trunk, sizes.actions);
+            let actor = Network::recurrent(trunk.end(), trunk, sizes.outputs());
+            let actor = actor.policy_for(sizes.actions);
             let critic = Network::recurrent(actor.end(), trunk, 1);
             (actor, critic)
         }

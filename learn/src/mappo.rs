@@ -27,7 +27,7 @@ pub fn networks(config: &Config, sizes: &Sizes) -> Networks {
             Network::recurrent(trunk.end(), trunk, outputs)
         }
     };
-    let actor = network(0, sizes.obs, sizes.actions);
+    let actor = network(0, sizes.obs, sizes.outputs()).policy_for(sizes.actions);
     let critic = network(actor.end(), columns, 1);
     let optimisers = vec![actor.end(), critic.end()];
     Networks {

@@ -73,7 +73,7 @@ impl Minibatches {
             .uint("OBS", sizes.obs)
             .uint("STATE", sizes.state)
             .uint("CRITIC", critic_columns)
-            .uint("N", sizes.actions)
+            .uint("N", sizes.outputs())
             .uint("OLD_LOG_PROB", loss.place(Input::OldLogProb))
             .uint("ADVANTAGE", loss.place(Input::Advantage))
             .uint("GOAL", loss.place(Input::Goal))

@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use merit_sim::env::ActionSpace;
+
 use crate::init::{lecun_normal, orthogonal};
 use crate::rng::Normal;
 
@@ -113,6 +115,9 @@ impl Trunk {
 pub struct Network {
     pub trunk: Option<Trunk>,
     pub layers: Vec<Dense>,
+    /// First word of a Gaussian policy's `log_std`, a number per output (`ppo_family.md` §1.5): the head gives the means, the
+    /// deviations are the same whatever is observed.
+    pub log_std: Option<usize>,
 }
 
 impl Network {
@@ -124,6 +129,7 @@ impl Network {
         Self {
             trunk: None,
             layers: vec![a, b, head],
+            log_std: None,
         }
     }
 
@@ -134,7 +140,17 @@ impl Network {
         Self {
             trunk: Some(trunk),
             layers: vec![a, head],
+            log_std: None,
         }
+    }
+
+    /// The same as a policy for these actions: continuous ones need deviations beside the means.
+    pub fn policy_for(mut self, actions: ActionSpace) -> Self {
+        if let ActionSpace::Continuous(_) = actions {
+            // Where a uniform binding may begin: nothing shares the head's last vector.
+            self.log_std = Some(self.end().next_multiple_of(UNIFORM_WORDS));
+        }
+        self
     }
 
     pub fn head(&self) -> &Dense {
@@ -158,7 +174,13 @@ impl Network {
 
     /// The word after its last.
     pub fn end(&self) -> usize {
-        self.head().end()
+        self.log_std_words()
+            .map_or_else(|| self.head().end(), |words| words.end)
+    }
+
+    /// Where a Gaussian policy's `log_std` lies.
+    pub fn log_std_words(&self) -> Option<Range<usize>> {
+        self.log_std.map(|first| first..first + self.outputs())
     }
 
     /// Orthogonal kernels: hidden layers with gain √2 (2 behind a GRU), the head with `head_gain`; biases are 0.
@@ -192,6 +214,9 @@ impl Network {
             arrays.extend(trunk.embed.arrays(&format!("{name}.embed")));
             arrays.extend(trunk.input.arrays(&format!("{name}.gru_input")));
             arrays.extend(trunk.recurrent.arrays(&format!("{name}.gru_recurrent")));
+        }
+        if let Some(words) = self.log_std_words() {
+            arrays.push((format!("{name}.log_std"), words, vec![self.outputs()]));
         }
         arrays
     }

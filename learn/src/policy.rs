@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
-use merit_sim::env::EnvIo;
+use merit_sim::env::{ActionSpace, EnvIo};
 use merit_sim::gpu::{Gpu, Region};
 
 use crate::config::RnnReset;
 use crate::dense::{Activate, input_blocks};
+use crate::gaussian::DENSITY;
 use crate::kernel::{Bind, Constants, Kernel, Recorder, Ticks};
 use crate::net::{Network, UNIFORM_WORDS};
 use crate::sizes::Sizes;
@@ -17,7 +18,8 @@ const RNG: &str = include_str!("../../shaders/common/rng.wgsl");
 const MLP: &str = include_str!("../../shaders/learn/mlp.wgsl");
 const MLP_ROW: &str = include_str!("../../shaders/learn/mlp_row.wgsl");
 const MLP_ROW_BLOCK: &str = include_str!("../../shaders/learn/mlp_row_block.wgsl");
-const SAMPLE: &str = include_str!("../../shaders/learn/sample.wgsl");
+const SAMPLE_CATEGORICAL: &str = include_str!("../../shaders/learn/sample_categorical.wgsl");
+const SAMPLE_GAUSSIAN: &str = include_str!("../../shaders/learn/sample_gaussian.wgsl");
 const POLICY: &str = include_str!("../../shaders/learn/policy.wgsl");
 const VALUE: &str = include_str!("../../shaders/learn/value.wgsl");
 const GRU_NET: &str = include_str!("../../shaders/learn/gru_net.wgsl");
@@ -118,6 +120,9 @@ fn constants(c: &Context<'_>, net: &Network, share: usize, one_hot: bool) -> Con
                 layer.kernel.saturating_sub(weights.start),
             )
             .uint(&format!("B{}", i + 1), layer.bias - weights.start);
+    }
+    if let Some(log_std) = net.log_std {
+        constants = constants.uint("LOG_STD", log_std - weights.start);
     }
     constants
 }
@@ -295,12 +300,19 @@ impl Policy {
             Bind::Write(&io.actions),
             Bind::Write(log_probs),
         ];
+        // What draws an action and writes it.
+        let [density, sample] = match c.sizes.actions {
+            ActionSpace::Discrete(_) => ["", SAMPLE_CATEGORICAL],
+            ActionSpace::Continuous(_) => [DENSITY, SAMPLE_GAUSSIAN],
+        };
         let Some(remembered) = remembered else {
-            let files = [RNG, SAMPLE, POLICY];
+            let files = [RNG, density, sample, POLICY];
             let tiles = Tiles::feed_forward(c, net, "policy", constants, &files, &io_binds, 1);
             return Self(tiles);
         };
-        let sources = [TICK, ACTIVATION, GRU_NET, RNG, SAMPLE, RESETS, GRU_POLICY];
+        let sources = [
+            TICK, ACTIVATION, GRU_NET, RNG, density, sample, RESETS, GRU_POLICY,
+        ];
         let first = [Bind::Tick(c.ticks), Bind::Read(c.params)];
         let mut binds = [&first[..], &io_binds].concat();
         binds.push(Bind::Write(remembered.memory));

@@ -7,10 +7,10 @@ use merit_sim::registry::{self, Batch, Driver, EnvOptions};
 use crate::LearnError;
 use crate::adam::{self, Adam, AdamConfig};
 use crate::burn_device::BurnDevice;
-use crate::categorical::Categorical;
 use crate::config::Config;
 use crate::dense::{Activate, Rows, Shape, Stack};
 use crate::diagnostics::Diagnostics;
+use crate::distribution::{Distribution, Parts};
 use crate::evaluate::Evaluation;
 use crate::gae::Gae;
 use crate::kernel::{Bind, Constants, Kernel, Recorder, Tick, Ticks};
@@ -89,7 +89,7 @@ pub struct Ppo {
     pub final_value: Option<Value>,
     pub gae: Gae,
     pub minibatches: Minibatches,
-    pub categorical: Categorical,
+    pub distribution: Distribution,
     pub actor: Stack,
     pub critic: Stack,
     pub loss: Loss,
@@ -237,7 +237,19 @@ impl Ppo {
                 &keys(gpu, &seeds, Purpose::Shuffle),
                 &ticks,
             );
-            let categorical = Categorical::new(gpu, &sizes, &io, &minibatches, &loss, &ticks);
+            let distribution = Distribution::new(
+                &Parts {
+                    gpu,
+                    sizes: &sizes,
+                    shape: &shape,
+                    io: &io,
+                    minibatches: &minibatches,
+                    loss: &loss,
+                    adam: &adam,
+                    ticks: &ticks,
+                },
+                &networks.actor,
+            );
             let recurrent = recurrent(&context, &shape, &networks, &io, &minibatches, &adam)?;
 
             let (critic, view) = (&networks.critic, networks.view);
@@ -298,25 +310,18 @@ impl Ppo {
                     &networks.actor,
                     0,
                     &minibatches.actor_input,
-                    &categorical.logits,
-                    &categorical.logits_grad,
+                    &distribution.output,
+                    &distribution.output_grad,
                 ),
                 critic: stack(
                     critic,
                     1,
                     &minibatches.critic_input,
                     &loss.input(Input::Values),
-                    &categorical.values_grad,
+                    &distribution.values_grad,
                 ),
                 diagnostics: Diagnostics::new(
-                    gpu,
-                    &sizes,
-                    &loss,
-                    &adam,
-                    networks.optimisers.len(),
-                    &values,
-                    &gae,
-                    &ticks,
+                    gpu, &sizes, &loss, &adam, &networks, &values, &gae, &ticks,
                 ),
                 timestamps: Timestamps::new(gpu),
                 carry: carry_kernel(gpu, &sizes, &io),
@@ -327,7 +332,7 @@ impl Ppo {
                 env,
                 gae,
                 minibatches,
-                categorical,
+                distribution,
                 loss,
                 log_probs,
                 values,
@@ -370,13 +375,13 @@ impl Ppo {
     pub fn record_forward(&self, to: &mut Recorder, tick: usize) {
         self.trunks().iter().for_each(|t| t.record_forward(to));
         self.actor.record_forward(to);
-        self.categorical.record_forward(to, tick);
+        self.distribution.record_forward(to, tick);
         self.critic.record_forward(to);
     }
 
     /// From the loss's derivatives to those of all weights.
     pub fn record_backward(&self, to: &mut Recorder, tick: usize) {
-        self.categorical.record_backward(to, tick);
+        self.distribution.record_backward(to, tick);
         self.actor.record_backward(to);
         self.critic.record_backward(to);
         self.trunks().iter().for_each(|t| t.record_backward(to));
@@ -398,6 +403,9 @@ impl Ppo {
             // The trunk that both share, if they do, is the second's.
             self.networks.actor.initialise(words, seed, 0, 0.01);
             self.networks.critic.initialise(words, seed, 16, 1.0);
+            if let Some(log_std) = self.networks.actor.log_std_words() {
+                words[log_std].fill(self.config.log_std_init as f32);
+            }
         }
         self.gpu.write(&self.adam.params, &words);
         let mut to = Recorder::new(&self.gpu);
@@ -554,20 +562,23 @@ impl Ppo {
         let (obs, state, avail) = (
             s.rows() * s.obs,
             s.members * s.envs * s.state,
-            s.rows() * s.actions,
+            s.rows() * s.actions.mask(),
         );
         let mut saved = vec![
             ("adam.m".to_owned(), self.adam.m.clone(), params.clone()),
             ("adam.v".to_owned(), self.adam.v.clone(), params),
             ("env.obs".to_owned(), slot(&io.obs, obs), vec![obs]),
             ("env.state".to_owned(), slot(&io.state, state), vec![state]),
-            ("env.avail".to_owned(), slot(&io.avail, avail), vec![avail]),
             (
                 "env.sums".to_owned(),
                 self.env.env_sums().clone(),
                 vec![EpisodeStats::WORDS, s.members * s.envs],
             ),
         ];
+        // Continuous actions have no mask.
+        if avail > 0 {
+            saved.push(("env.avail".into(), slot(&io.avail, avail), vec![avail]));
+        }
         if let Some(r) = &self.recurrent {
             let shape = vec![s.rows()];
             saved.push(("memory.reset".into(), r.carried.clone(), shape));
@@ -727,7 +738,7 @@ fn carry_kernel(gpu: &Gpu, s: &Sizes, io: &EnvIo) -> Kernel {
     let words = [
         s.rows() * s.obs,
         s.members * s.envs * s.state,
-        s.rows() * s.actions,
+        s.rows() * s.actions.mask(),
     ];
     let mut constants = Constants::default();
     for (name, n) in ["OBS", "STATE", "AVAIL"].into_iter().zip(words) {

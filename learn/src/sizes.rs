@@ -19,8 +19,8 @@ pub struct Sizes {
     pub obs: usize,
     /// `S`
     pub state: usize,
-    /// `N`
-    pub actions: usize,
+    /// `N` to choose among, or `K` numbers.
+    pub actions: ActionSpace,
     pub minibatches: usize,
     pub epochs: usize,
     /// Sequences of a minibatch per member; 0: single samples are permuted.
@@ -32,12 +32,6 @@ impl Sizes {
     /// [`LearnError::Config`] where the configuration does not fit the environment or itself.
     pub fn new(config: &Config, spec: &EnvSpec) -> Result<Self, LearnError> {
         let wrong = |what: String| Err(LearnError::Config(what));
-        let ActionSpace::Discrete(actions) = spec.actions else {
-            return wrong(format!(
-                "{}: this learner needs discrete actions",
-                spec.name
-            ));
-        };
         for (key, value) in [
             ("seeds", config.seeds),
             ("envs", config.envs),
@@ -69,7 +63,7 @@ impl Sizes {
             steps: config.rollout,
             obs: spec.obs,
             state: spec.state,
-            actions,
+            actions: spec.actions,
             minibatches: config.minibatches,
             epochs: config.epochs,
             sequences: 0,
@@ -97,6 +91,14 @@ impl Sizes {
             sizes.sequences = items / config.minibatches;
         }
         Ok(sizes)
+    }
+
+    /// Outputs of the actor: a logit per action, or the mean of each number.
+    pub fn outputs(&self) -> usize {
+        match self.actions {
+            ActionSpace::Discrete(n) => n,
+            ActionSpace::Continuous(k) => k,
+        }
     }
 
     /// Rows of one step and member, `E · A`.

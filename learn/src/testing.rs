@@ -1,4 +1,4 @@
-//! For tests: one device per process, and an environment small enough to reason about.
+//! For tests: one device per process, and two environments small enough to reason about.
 
 use std::sync::OnceLock;
 
@@ -26,22 +26,49 @@ pub const AGENTS: usize = 2;
 pub const SHOWN: usize = 4;
 pub const EPISODE: usize = 5;
 
-/// `shaders/testenv/match.wgsl`.
-pub struct Match {
+/// Numbers of an action of [`REACH`]: odd, for they are drawn in pairs.
+pub const NUMBERS: usize = 3;
+
+/// `shaders/testenv/match.wgsl`, discrete actions.
+pub const MATCH: &str = "test/match";
+/// `shaders/testenv/reach.wgsl`, continuous actions.
+pub const REACH: &str = "test/reach";
+
+/// [`MATCH`] or [`REACH`].
+pub struct Toy {
     spec: EnvSpec,
     kernels: Kernels,
 }
 
-impl Match {
-    pub fn new(gpu: &Gpu, member_seeds: &[u64], per_member: usize, steps: usize) -> Self {
+impl Toy {
+    pub fn new(
+        gpu: &Gpu,
+        name: &str,
+        member_seeds: &[u64],
+        per_member: usize,
+        steps: usize,
+    ) -> Self {
+        let (shown, actions, source) = match name {
+            MATCH => (
+                SHOWN,
+                ActionSpace::Discrete(SHOWN),
+                include_str!("../../shaders/testenv/match.wgsl"),
+            ),
+            REACH => (
+                NUMBERS,
+                ActionSpace::Continuous(NUMBERS),
+                include_str!("../../shaders/testenv/reach.wgsl"),
+            ),
+            _ => panic!("no environment {name}"),
+        };
         let spec = EnvSpec {
-            name: "test/match".into(),
+            name: name.into(),
             agents: AGENTS,
-            obs: SHOWN,
-            state: AGENTS * SHOWN,
-            actions: ActionSpace::Discrete(SHOWN),
+            obs: shown,
+            state: AGENTS * shown,
+            actions,
             max_steps: EPISODE,
-            action_names: (0..SHOWN).map(|k| k.to_string()).collect(),
+            action_names: (0..shown).map(|k| k.to_string()).collect(),
             reference: "none",
         };
         let batch = Batch {
@@ -53,12 +80,13 @@ impl Match {
             ..Batch::default()
         };
         let grid = Grid::thread(gpu, &batch);
-        let source = include_str!("../../shaders/testenv/match.wgsl");
+        // A counter, and what each agent is shown: one number of four, or three.
+        let words = 1 + AGENTS * if name == MATCH { 1 } else { NUMBERS };
         let program = Program {
             spec: &spec,
             source: thread_source(&constants(&spec, &batch, grid), &[source]),
             grid,
-            state: thread_state(batch.envs(), 1 + AGENTS),
+            state: thread_state(batch.envs(), words),
             extra: &[],
         };
         let kernels = Kernels::new(gpu, &batch, program).expect("small");
@@ -66,7 +94,7 @@ impl Match {
     }
 }
 
-impl VecEnv for Match {
+impl VecEnv for Toy {
     fn spec(&self) -> &EnvSpec {
         &self.spec
     }
@@ -77,7 +105,8 @@ impl VecEnv for Match {
 
     fn frame(&self, gpu: &Gpu, env: usize) -> Result<Frame, GpuError> {
         let state: Vec<u32> = gpu.read(&self.kernels.state)?;
-        let shown = (0..AGENTS).map(|i| state[(THREAD_WORDS + 1 + i) * self.envs() + env]);
+        let first = (THREAD_WORDS + 1) * self.envs();
+        let shown = state[first..].iter().skip(env).step_by(self.envs());
         Ok(Frame {
             size: [1.0, 1.0],
             background: [255, 255, 255],
@@ -87,10 +116,10 @@ impl VecEnv for Match {
     }
 }
 
-/// A small run on [`Match`].
+/// A small run on [`MATCH`].
 pub fn config(algo: Algo) -> Config {
     Config {
-        env: "test/match".into(),
+        env: MATCH.into(),
         algo,
         total_steps: 20 * 8 * 16,
         envs: 8,
@@ -105,7 +134,8 @@ pub fn config(algo: Algo) -> Config {
 pub fn ppo(config: &Config) -> Ppo {
     let gpu = gpu();
     let seeds = seeds(config.seed, config.seeds);
-    let env = Box::new(Match::new(gpu, &seeds, config.envs, config.rollout));
+    let (envs, steps) = (config.envs, config.rollout);
+    let env = Box::new(Toy::new(gpu, &config.env, &seeds, envs, steps));
     match config.algo {
         Algo::Ippo => Ippo::new(gpu, config, env).map(|l| l.0),
         Algo::Mappo => Mappo::new(gpu, config, env).map(|l| l.0),

@@ -1,6 +1,7 @@
 // What an update was like, per member: sums over its minibatches, read at the next report.
 // Constants: MEMBERS, ROWS, SAMPLES (of the rollout, per member), RPM, GROUPS, LOG_PROB and OLD_LOG_PROB (places in the
-// batch), WORDS. After tick.
+// batch), WORDS; of a Gaussian policy, NUMBERS (of an action; 0 for others), and STRIDE and LOG_STD as in gaussian.wgsl.
+// After tick.
 
 @group(0) @binding(0) var<uniform> tick: Tick;
 @group(0) @binding(1) var<storage, read> batch: array<f32>;
@@ -10,6 +11,7 @@
 @group(0) @binding(5) var<storage, read> values: array<f32>;      // [T + 1, P * RPM]
 @group(0) @binding(6) var<storage, read> goal: array<f32>;        // [T, P * RPM]
 @group(0) @binding(7) var<storage, read_write> sums: array<f32>;  // [P, WORDS]
+@group(0) @binding(8) var<storage, read> params: array<f32>;      // [P, STRIDE]
 
 var<workgroup> partial: array<vec4<f32>, 256>;
 
@@ -49,15 +51,16 @@ fn minibatch_diagnostics(@builtin(workgroup_id) group: vec3<u32>, @builtin(local
     if (lane != 0u) { return; }
     let o = member * WORDS;
     if (tick.first == 1u) {
-        for (var w = 0u; w < 7u; w++) { sums[o + w] = 0.0; }
-        sums[o + 7u] = mean.x;
-        sums[o + 8u] = partial[0].x;
+        for (var w = 0u; w < 8u; w++) { sums[o + w] = 0.0; }
+        sums[o + 8u] = mean.x;
+        sums[o + 9u] = partial[0].x;
     }
     for (var w = 0u; w < 3u; w++) { sums[o + w] += losses[member * 3u + w]; }
     sums[o + 3u] += mean.y;
     sums[o + 4u] += mean.z;
     sums[o + 5u] += norms[member * GROUPS];
     if (GROUPS > 1u) { sums[o + 6u] += norms[member * GROUPS + GROUPS - 1u]; }
+    for (var k = 0u; k < NUMBERS; k++) { sums[o + 7u] += exp(params[member * STRIDE + LOG_STD + k]) / f32(NUMBERS); }
 }
 
 // 1 − Var(target − value) / Var(target) over the whole rollout.
@@ -78,5 +81,5 @@ fn explained_variance(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_in
         sum += vec4(a * a, b * b, 0.0, 0.0);
     }
     let square = reduce(lane, sum);
-    if (lane == 0u) { sums[member * WORDS + 9u] = 1.0 - square.y / max(square.x, 1e-12); }
+    if (lane == 0u) { sums[member * WORDS + 10u] = 1.0 - square.y / max(square.x, 1e-12); }
 }

@@ -17,6 +17,7 @@ var<workgroup> work: array<f32, ROWS * HIDDEN>;
 var<workgroup> outputs: array<f32, ROWS * OUT>;
 
 fn output(r: u32, o: u32) -> f32 { return outputs[r * OUT + o]; }
+fn parameter(member: u32, word: u32) -> f32 { return params[member * STRIDE + word]; }
 
 fn sigmoid(x: f32) -> f32 { return 1.0 / (1.0 + exp(-x)); }
 

@@ -16,6 +16,7 @@ var<workgroup> hidden_2: array<f32, ROWS * HIDDEN>;
 var<workgroup> outputs: array<f32, ROWS * OUT>;
 
 fn output(r: u32, o: u32) -> f32 { return outputs[r * OUT + o]; }
+fn parameter(member: u32, word: u32) -> f32 { return params[member * STRIDE + word]; }
 /// Groups in y are members.
 fn member_of(group: u32) -> u32 { return group; }
 

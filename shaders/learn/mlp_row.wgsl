@@ -23,6 +23,7 @@ fn activate_4(x: vec4<f32>) -> vec4<f32> {
 
 /// A head's width need not be a multiple of 4.
 fn weight(i: u32) -> f32 { return weights[i / 4u][i % 4u]; }
+fn parameter(member: u32, word: u32) -> f32 { return weight(word); }
 
 // Input `k` of the first layer.
 fn input(row: u32, k: u32) -> f32 {

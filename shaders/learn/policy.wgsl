@@ -1,9 +1,6 @@
 // The feed-forward policy's step: observations of slot `tick.slot` in, actions and log-probabilities of `tick.step` out.
-// After tick, activation, mlp, rng and sample; N = OUT.
+// After tick, activation, mlp, rng and a file that samples, which has bindings 3 to 5; N = OUT.
 
-@group(0) @binding(3) var<storage, read> avail: array<f32>;            // [slots, P * RPM, N]
-@group(0) @binding(4) var<storage, read> keys: array<vec2<u32>>;       // [P]
-@group(0) @binding(5) var<storage, read_write> actions: array<u32>;    // [T, P * RPM]
 @group(0) @binding(6) var<storage, read_write> log_probs: array<f32>;  // [T, P * RPM]
 
 @compute @workgroup_size(WG)
@@ -14,10 +11,7 @@ fn policy(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
     for (var r = lane; r < ROWS; r += WG) {
         let row = group.x * ROWS + r;
         if (row >= RPM) { return; }
-        let u = uniform01(threefry2x32(keys[member], vec2(tick.draw, row)).x);
-        let choice = choose(r, first + row, u, tick.greedy == 1u);
         let out = (tick.step * MEMBERS + member) * RPM + row;
-        actions[out] = choice.action;
-        log_probs[out] = choice.log_prob;
+        log_probs[out] = act(member, r, row, first + row, out);
     }
 }

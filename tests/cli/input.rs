@@ -67,6 +67,10 @@ fn sizes_that_make_no_sense_are_refused() {
         ),
         (["--set", "gamma=1.5"], ["`gamma` is 1.5", "0 to 1"]),
         (
+            ["--set", "log_std_init=99"],
+            ["`log_std_init` is 99", "-10 to 10"],
+        ),
+        (
             ["--set", "learning_rate=nan"],
             ["`learning_rate` is NaN", "above 0"],
         ),

@@ -14,8 +14,9 @@ fn succeeds(arguments: &[&str]) -> String {
 }
 
 /// First words of every block that plain play prints.
-fn captions(shown: &str) -> Vec<&str> {
-    let lines = shown.lines().filter(|l| l.starts_with("smax/3m  seed "));
+fn captions<'a>(shown: &'a str, env: &str) -> Vec<&'a str> {
+    let begin = format!("{env}  seed ");
+    let lines = shown.lines().filter(|l| l.starts_with(&begin));
     lines.collect()
 }
 
@@ -31,7 +32,7 @@ fn plain_play_prints_every_frame_and_is_a_function_of_the_seed() {
     };
     let short = ["--set", "max_steps=12"];
     let shown = play(&short);
-    let captions = captions(&shown);
+    let captions = captions(&shown, "smax/3m");
     // 30 steps, and a beginning for each of three episodes; SMAX's limit counts one more.
     assert_eq!(captions.len(), 33, "{shown}");
     for (i, words) in [
@@ -331,94 +332,86 @@ fn what_cannot_be_played_or_drawn_is_refused_in_one_line() {
     assert_eq!(fs::read_dir(folder.path()).expect("folder").count(), 0);
 }
 
+/// A short run of two seeds.
+fn train(run: &Path, env: &str, algo: &str, sets: &[&str]) {
+    let mut command = merit(&["train", "--quiet", "--env", env, "--algo", algo]);
+    command.args(["--steps", "512", "--envs", "8", "--seeds", "2"]);
+    command.args(["--out", arg(run)]);
+    let small = [
+        "rollout=16",
+        "hidden=16",
+        "minibatches=2",
+        "eval_episodes=8",
+    ];
+    for set in small.iter().chain(sets) {
+        command.args(["--set", set]);
+    }
+    assert!(command.output().expect("starts").status.success());
+}
+
 /// What a trained policy does on screen is what its evaluation counts.
+fn plays_as_its_evaluation_does(run: &Path, env: &str) {
+    let folder = tempfile::tempdir().expect("temp");
+    for greedy in [&["--greedy"][..], &[]] {
+        let eval = [
+            "eval",
+            arg(run),
+            "--episodes",
+            "1",
+            "--seed",
+            "40",
+            "--json",
+        ];
+        let evaluated = succeeds(&[&eval, greedy].concat());
+        let record: Value = serde_json::from_str(&evaluated).expect("JSON");
+        for member in [0, 1] {
+            // Member 1 of the evaluation has the next seed.
+            let (seed, number) = ((40 + member).to_string(), member.to_string());
+            let replay = folder.path().join("a.replay");
+            let play = [
+                "play",
+                env,
+                "--plain",
+                "--policy",
+                arg(run),
+                "--seed",
+                &seed,
+            ];
+            let more = ["--member", &number, "--save", arg(&replay)];
+            let shown = succeeds(&[&play[..], &more, greedy].concat());
+            let captions = captions(&shown, env);
+            let last = captions[captions.len() - 1];
+            let expected = &record["members"][member];
+            let (total, length) = (expected["return"].as_f64(), expected["length"].as_f64());
+            let (total, length) = (total.expect("return"), length.expect("length"));
+            let after = |word: &str| -> f64 {
+                let mut words = last.split_whitespace().skip_while(|w| *w != word).skip(1);
+                words.next().and_then(|w| w.parse().ok()).expect(word)
+            };
+            assert_eq!(after("step"), length, "{env} {last}");
+            assert!(
+                (after("return") - total).abs() < 1e-3,
+                "{env} {last} {total}"
+            );
+            assert!(succeeds(&["replay", arg(&replay)]).contains("steps as recorded"));
+        }
+    }
+    let out = folder.path().join("run.svg");
+    let args = ["render", env, "--policy", arg(run), "--out", arg(&out)];
+    succeeds(&args);
+    assert!(fs::read_to_string(&out).expect("there").contains("<circle"));
+    let args = [&args[..], &["--member", "2"]].concat();
+    refused(&output(&args), &["no member 2", "members 0 to 1"]);
+}
+
 #[test]
 fn a_run_plays_as_its_evaluation_does() {
     let folder = tempfile::tempdir().expect("temp");
-    for (algo, network) in [("mappo", "ff"), ("ippo", "gru")] {
+    let out = folder.path().join("run.svg");
+    for (algo, network) in [("mappo", "network=ff"), ("ippo", "network=gru")] {
         let run = folder.path().join(algo);
-        let mut command = merit(&["train", "--quiet", "--env", "smax/3m", "--algo", algo]);
-        command.args([
-            "--steps",
-            "512",
-            "--envs",
-            "8",
-            "--seeds",
-            "2",
-            "--out",
-            arg(&run),
-        ]);
-        let network = format!("network={network}");
-        for set in [
-            &network,
-            "rollout=16",
-            "hidden=16",
-            "minibatches=2",
-            "eval_episodes=8",
-        ] {
-            command.args(["--set", set]);
-        }
-        assert!(command.output().expect("starts").status.success());
-        for greedy in [&["--greedy"][..], &[]] {
-            let evaluated = [
-                "eval",
-                arg(&run),
-                "--episodes",
-                "1",
-                "--seed",
-                "40",
-                "--json",
-            ];
-            let evaluated = succeeds(&[&evaluated, greedy].concat());
-            let record: Value = serde_json::from_str(&evaluated).expect("JSON");
-            for member in [0, 1] {
-                // Member 1 of the evaluation has the next seed.
-                let (seed, number) = ((40 + member).to_string(), member.to_string());
-                let replay = folder.path().join("a.replay");
-                let shown = succeeds(
-                    &[
-                        &[
-                            "play",
-                            "smax/3m",
-                            "--plain",
-                            "--policy",
-                            arg(&run),
-                            "--seed",
-                            &seed,
-                        ][..],
-                        &["--member", &number, "--save", arg(&replay)],
-                        greedy,
-                    ]
-                    .concat(),
-                );
-                let captions = captions(&shown);
-                let last = captions[captions.len() - 1];
-                let expected = &record["members"][member];
-                let (total, length) = (expected["return"].as_f64(), expected["length"].as_f64());
-                let (total, length) = (total.expect("return"), length.expect("length"));
-                let after = |word: &str| -> f64 {
-                    let mut words = last.split_whitespace().skip_while(|w| *w != word).skip(1);
-                    words.next().and_then(|w| w.parse().ok()).expect(word)
-                };
-                assert_eq!(after("step"), length, "{algo} {last}");
-                assert!(
-                    (after("return") - total).abs() < 1e-3,
-                    "{algo} {last} {total}"
-                );
-                assert!(succeeds(&["replay", arg(&replay)]).contains("steps as recorded"));
-            }
-        }
-        let out = folder.path().join("run.svg");
-        let args = [
-            "render",
-            "smax/3m",
-            "--policy",
-            arg(&run),
-            "--out",
-            arg(&out),
-        ];
-        succeeds(&args);
-        assert!(fs::read_to_string(&out).expect("there").contains("<circle"));
+        train(&run, "smax/3m", algo, &[network]);
+        plays_as_its_evaluation_does(&run, "smax/3m");
         let strange = [
             "render",
             "smax/2s3z",
@@ -431,8 +424,30 @@ fn a_run_plays_as_its_evaluation_does() {
             &output(&strange),
             &["trained on smax/3m with 75 features", "smax/2s3z"],
         );
-        let args = [&args[..], &["--member", "2"]].concat();
-        refused(&output(&args), &["no member 2", "members 0 to 1"]);
+    }
+}
+
+#[test]
+fn a_run_of_continuous_actions_plays_as_its_evaluation_does() {
+    let folder = tempfile::tempdir().expect("temp");
+    let out = folder.path().join("run.svg");
+    for (env, algo, network, numbers) in [
+        ("smax/3m", "mappo", "network=ff", "actions of 4 numbers"),
+        (
+            "mpe/simple_spread",
+            "ippo",
+            "network=gru",
+            "actions of 5 numbers",
+        ),
+    ] {
+        let run = folder.path().join(algo);
+        let continuous = "env_options.action_type=continuous";
+        train(&run, env, algo, &[network, continuous]);
+        plays_as_its_evaluation_does(&run, env);
+        // The run's options hold unless others are asked for.
+        let render = ["render", env, "--policy", arg(&run), "--out", arg(&out)];
+        let discrete = [&render[..], &["--set", "action_type=discrete"]].concat();
+        refused(&output(&discrete), &["was trained on", numbers, "has here"]);
     }
 }
 

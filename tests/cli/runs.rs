@@ -158,15 +158,28 @@ fn a_repeated_a_killed_and_an_interrupted_run_have_the_same_bytes() {
 
 #[test]
 fn a_recurrent_run_is_resumed_to_the_same_bytes() {
+    resumed_to_the_same_bytes(&["--algo", "ippo", "--set", "network=gru"]);
+}
+
+#[test]
+fn a_run_of_continuous_actions_is_resumed_to_the_same_bytes() {
+    let continuous = ["--set", "env_options.action_type=continuous"];
+    let recurrent = ["--set", "env=mpe/simple_spread", "--set", "network=gru"];
+    resumed_to_the_same_bytes(&continuous);
+    resumed_to_the_same_bytes(&[&continuous[..], &["--algo", "ippo"], &recurrent].concat());
+}
+
+#[track_caller]
+fn resumed_to_the_same_bytes(more: &[&str]) {
     let folder = tempfile::tempdir().expect("temp");
     let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));
-    let recurrent = |out: &Path| {
+    let start = |out: &Path| {
         let mut command = train(out);
-        command.args(["--algo", "ippo", "--set", "network=gru"]);
+        command.args(more);
         command
     };
-    succeeds(&mut recurrent(&whole));
-    let mut command = recurrent(&killed);
+    succeeds(&mut start(&whole));
+    let mut command = start(&killed);
     let mut child = command
         .stdout(Stdio::null())
         .stderr(Stdio::null())
