@@ -85,7 +85,7 @@ impl Sizes {
         if config.network == Network::Gru {
             if config.bootstrap_truncated {
                 return wrong(
-                    "bootstrap_truncated needs network = \"ff\": a recurrent critic is not carried on to the final state".into(),
+                    "bootstrap_truncated needs network = \"ff\": a recurrent critic is not carried on to the final state. Set bootstrap_truncated = false".into(),
                 );
             }
             sizes.sequences = items / config.minibatches;

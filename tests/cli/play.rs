@@ -442,7 +442,8 @@ fn a_run_of_continuous_actions_plays_as_its_evaluation_does() {
     ] {
         let run = folder.path().join(algo);
         let continuous = "env_options.action_type=continuous";
-        train(&run, env, algo, &[network, continuous]);
+        let cut = "bootstrap_truncated=false";
+        train(&run, env, algo, &[network, continuous, cut]);
         plays_as_its_evaluation_does(&run, env);
         // The run's options hold unless others are asked for.
         let render = ["render", env, "--policy", arg(&run), "--out", arg(&out)];

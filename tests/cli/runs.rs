@@ -164,7 +164,12 @@ fn a_recurrent_run_is_resumed_to_the_same_bytes() {
 #[test]
 fn a_run_of_continuous_actions_is_resumed_to_the_same_bytes() {
     let continuous = ["--set", "env_options.action_type=continuous"];
-    let recurrent = ["--set", "env=mpe/simple_spread", "--set", "network=gru"];
+    let recurrent = [
+        ["--set", "env=mpe/simple_spread"],
+        ["--set", "network=gru"],
+        ["--set", "bootstrap_truncated=false"],
+    ]
+    .concat();
     resumed_to_the_same_bytes(&continuous);
     resumed_to_the_same_bytes(&[&continuous[..], &["--algo", "ippo"], &recurrent].concat());
 }
