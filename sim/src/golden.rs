@@ -1,9 +1,11 @@
-//! Recordings of reference environments: safetensors files with arrays by name and strings in the header.
+//! Recordings of reference environments: safetensors files with arrays by name and strings in the header, or a robot's
+//! system file (JSON) with its test vectors.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use safetensors::{Dtype, SafeTensors};
+use serde_json::Value;
 
 /// Why a recording cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +60,9 @@ impl Recording {
             path: path.to_owned(),
             source,
         })?;
+        if bytes.first() == Some(&b'{') {
+            return Self::from_system(path, &bytes);
+        }
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| corrupt(e.to_string()))?;
         let metadata = header.metadata().clone().unwrap_or_default();
         let tensors = SafeTensors::deserialize(&bytes).map_err(|e| corrupt(e.to_string()))?;
@@ -88,6 +93,54 @@ impl Recording {
             metadata,
             arrays,
         })
+    }
+
+    /// The test vectors of a system file, each array by the way to it: `rollout.steps.3.q`. What holds a `null` is left out.
+    fn from_system(path: &Path, bytes: &[u8]) -> Result<Self, GoldenError> {
+        let root: Value = serde_json::from_slice(bytes).map_err(|e| GoldenError::Corrupt {
+            path: path.to_owned(),
+            reason: e.to_string(),
+        })?;
+        let mut recording = Self {
+            path: path.to_owned(),
+            metadata: HashMap::new(),
+            arrays: HashMap::new(),
+        };
+        for (key, name) in [("format", "environment"), ("env", "task")] {
+            let Some(value) = root.get(key).and_then(Value::as_str) else {
+                return Err(recording.missing(format!("`{key}`")));
+            };
+            recording.metadata.insert(name.to_owned(), value.to_owned());
+        }
+        recording
+            .metadata
+            .insert("case".to_owned(), "test vectors".to_owned());
+        let Some(vectors) = root.get("test_vectors") else {
+            return Err(recording.missing("`test_vectors`".to_owned()));
+        };
+        recording.gather("", vectors);
+        Ok(recording)
+    }
+
+    fn gather(&mut self, at: &str, value: &Value) {
+        let below = |name: &str| match at {
+            "" => name.to_owned(),
+            _ => format!("{at}.{name}"),
+        };
+        let (mut shape, mut numbers) = (Vec::new(), Vec::new());
+        if rectangle(value, 0, &mut shape, &mut numbers).is_some() {
+            let data = Data::F32(numbers);
+            self.arrays
+                .insert(at.to_owned(), GoldenArray { shape, data });
+        } else if let Some(object) = value.as_object() {
+            for (name, value) in object {
+                self.gather(&below(name), value);
+            }
+        } else if let Some(list) = value.as_array() {
+            for (i, value) in list.iter().enumerate() {
+                self.gather(&below(&i.to_string()), value);
+            }
+        }
     }
 
     fn missing(&self, what: String) -> GoldenError {
@@ -168,4 +221,25 @@ impl Recording {
             Data::F32(_) => Err(self.missing(format!("integer array `{name}`"))),
         }
     }
+}
+
+/// The shape and the numbers of nested lists, `None` where they are no array of numbers.
+fn rectangle(
+    value: &Value,
+    depth: usize,
+    shape: &mut Vec<usize>,
+    numbers: &mut Vec<f32>,
+) -> Option<()> {
+    let Some(list) = value.as_array() else {
+        numbers.push(value.as_f64()? as f32);
+        return (depth == shape.len()).then_some(());
+    };
+    if depth == shape.len() && numbers.is_empty() {
+        shape.push(list.len());
+    }
+    if shape.get(depth) != Some(&list.len()) {
+        return None;
+    }
+    list.iter()
+        .try_for_each(|v| rectangle(v, depth + 1, shape, numbers))
 }

@@ -16,6 +16,7 @@ pub mod grid;
 pub mod junction;
 pub mod kernels;
 pub mod keydoor;
+pub mod mabrax;
 pub mod matrix;
 pub mod mpe;
 pub mod overcooked;

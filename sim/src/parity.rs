@@ -108,6 +108,21 @@ impl Comparison {
         self.one(name, FLOAT_TOLERANCE, &wide(ours), &wide(theirs));
     }
 
+    /// One step of a float array with a tolerance of its own.
+    pub fn within(&mut self, name: &str, tolerance: f64, ours: &[f32], theirs: &[f32]) {
+        let wide = |v: &[f32]| -> Vec<f64> { v.iter().map(|&x| f64::from(x)).collect() };
+        self.one(name, tolerance, &wide(ours), &wide(theirs));
+    }
+
+    /// Whether something looked at went the other way with what decides it so near its threshold that rounding may have. It is
+    /// counted, and no failure.
+    pub fn excused(&mut self, name: &str, at_threshold: bool) {
+        let entry = self.entry(name, 0.0);
+        entry.steps += 1;
+        entry.compared += 1;
+        entry.unequal += u64::from(at_threshold);
+    }
+
     /// One step of an array that must be equal.
     pub fn exact<A: Copy + Into<f64>, B: Copy + Into<f64>>(
         &mut self,

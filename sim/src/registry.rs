@@ -6,7 +6,7 @@ use crate::env::{EnvSpec, VecEnv};
 use crate::golden::Recording;
 use crate::gpu::{Gpu, GpuError};
 use crate::parity::{self, Comparison, ParityError};
-use crate::{grid, junction, keydoor, matrix, mpe, overcooked, smax};
+use crate::{grid, junction, keydoor, mabrax, matrix, mpe, overcooked, smax};
 
 /// Options of an environment, by name.
 pub type EnvOptions = serde_json::Map<String, serde_json::Value>;
@@ -195,7 +195,28 @@ pub(crate) const FAMILIES: &[Family] = &[
     },
     grid_family("babyai", || grid::names("babyai"), &["BabyAI-*"]),
     grid_family("minigrid", || grid::names("minigrid"), &["MiniGrid-*"]),
+    robot_family("mabrax", || mabrax::names("mabrax"), mabrax::RECORDINGS),
+    robot_family("brax", || mabrax::names("brax"), &[]),
 ];
+
+/// Robots of several agents and of one: one world with two lists of names.
+const fn robot_family(
+    name: &'static str,
+    names: fn() -> Vec<String>,
+    recordings: &'static [&'static str],
+) -> Family {
+    Family {
+        name,
+        names,
+        spec: |name, options| Ok(mabrax::configure(name, options)?.spec()),
+        make: |gpu, name, options, batch| {
+            let config = mabrax::configure(name, options)?;
+            Ok(Box::new(mabrax::Mabrax::new(gpu, config, batch)?))
+        },
+        recordings,
+        compare: mabrax::parity::compare,
+    }
+}
 
 /// BabyAI and MiniGrid are one world with two lists of levels.
 const fn grid_family(

@@ -1,0 +1,558 @@
+//! Articulated robots: MABrax, whose robots are moved by several agents, and Brax's tasks for one. The physics is in
+//! `shaders/mabrax/`, the robots are data; this file says shapes and holds the memory.
+//!
+//! References: JaxMARL 0.2.0 and Brax 0.14.2, positional pipeline; `docs/environments/mabrax.md` tells what they compute.
+
+mod frame;
+mod model;
+pub mod options;
+pub(crate) mod parity;
+pub mod split;
+mod state;
+pub mod system;
+pub mod task;
+
+use crate::env::{ActionSpace, EnvSpec, VecEnv};
+use crate::frame::Frame;
+use crate::gpu::{Access, Gpu, GpuError, Region};
+use crate::kernels::{
+    Constants, Grid, Kernels, Program, THREAD_FIELDS, constants, thread_source, thread_state,
+};
+use crate::registry::{self, Batch, Driver, EnvError, EnvOptions};
+use options::{Homogenisation, MabraxOptions, Payment};
+use split::Mapping;
+pub use state::MabraxState;
+use system::{Part, System};
+use task::{Goal, Task};
+
+/// What recordings call their `environment`: a task and a split, or a file of a robot with its test vectors.
+pub const RECORDINGS: &[&str] = &[
+    "ant_*",
+    "halfcheetah_*",
+    "hopper_*",
+    "humanoid_*",
+    "walker2d_*",
+    "brax-positional-system",
+];
+
+/// Names of a family, `mabrax` or `brax`.
+pub fn names(family: &str) -> Vec<String> {
+    match family {
+        "mabrax" => split::SPLITS
+            .iter()
+            .map(|(n, _)| format!("mabrax/{n}"))
+            .collect(),
+        _ => task::TASKS
+            .iter()
+            .map(|t| format!("brax/{}", t.name))
+            .collect(),
+    }
+}
+
+/// A robot with its task and its agents, checked.
+#[derive(Clone, Debug)]
+pub struct MabraxConfig {
+    pub name: String,
+    pub task: &'static Task,
+    pub system: System,
+    /// Agents: what they move and see.
+    pub parts: Vec<Part>,
+    pub options: MabraxOptions,
+    /// Substeps of an environment step; parity runs them one by one too.
+    pub(crate) frames: usize,
+    /// The state's `start_q` and `start_qd` are written in every step, not only where an episode begins.
+    pub(crate) keeps_joints: bool,
+    /// The shader keeps what a substep computes on its way.
+    pub(crate) notes: bool,
+}
+
+/// Finds `mabrax/NAME` or `brax/NAME` and reads its options and its robot.
+///
+/// # Errors
+/// [`EnvError::Unknown`], [`EnvError::Options`], [`EnvError::Option`].
+pub fn configure(name: &str, asked: &EnvOptions) -> Result<MabraxConfig, EnvError> {
+    let unknown = || registry::unknown(name);
+    let (family, short) = name.split_once('/').ok_or_else(unknown)?;
+    let short = if short == "humanoid_9_8" {
+        "humanoid_9|8"
+    } else {
+        short
+    };
+    let (registered, task) = match family {
+        "mabrax" => {
+            let found = split::SPLITS.iter().find(|(n, _)| *n == short);
+            let (name, task) = found.ok_or_else(unknown)?;
+            (Some(*name), *task)
+        }
+        "brax" => (None, short),
+        _ => return Err(unknown()),
+    };
+    let task = task::find(task).ok_or_else(unknown)?;
+    let name = format!("{family}/{short}");
+    let wrong = |reason: String| EnvError::Options {
+        env: name.clone(),
+        reason,
+    };
+    let options: MabraxOptions = serde_json::from_value(serde_json::Value::Object(asked.clone()))
+        .map_err(|e| wrong(e.to_string()))?;
+    check(&name, &options)?;
+    let system = match &options.system {
+        Some(path) => System::open(path),
+        None => System::built_in(task.name),
+    }
+    .map_err(|e| wrong(e.to_string()))?;
+    fits(task, &system).map_err(&wrong)?;
+    let parts = match (&options.split, registered) {
+        (Some(table), _) => {
+            let split = split::from_joints(&system, table).map_err(&wrong)?;
+            split::parts(&system, &split, options.obs_distance, &[])
+        }
+        (None, Some(name)) => {
+            split::registered(&system, name, options.mapping).ok_or_else(|| {
+                wrong(format!(
+                    "{} gives no split `{name}`; say with `split` which agent has which joints",
+                    system.file
+                ))
+            })?
+        }
+        (None, None) => vec![Part {
+            actions: (0..system.actuators.len()).collect(),
+            obs: (0..split::whole(&system, task.sees)).collect(),
+        }],
+    };
+    if options.mapping == Mapping::Corrected && (registered.is_none() || options.split.is_some()) {
+        return Err(wrong(
+            "option `mapping` is one of the registered splits of `mabrax/…`".into(),
+        ));
+    }
+    check_parts(&system, &parts).map_err(&wrong)?;
+    Ok(MabraxConfig {
+        frames: system.frames,
+        keeps_joints: false,
+        notes: false,
+        name,
+        task,
+        system,
+        parts,
+        options,
+    })
+}
+
+fn check(name: &str, o: &MabraxOptions) -> Result<(), EnvError> {
+    let refuse = |option: &str, found: String, need: &str| {
+        Err(EnvError::Option {
+            env: name.to_owned(),
+            option: option.to_owned(),
+            found,
+            need: need.to_owned(),
+        })
+    };
+    if !(1..=65_535).contains(&o.max_steps) {
+        return refuse("max_steps", o.max_steps.to_string(), "1 to 65535");
+    }
+    if o.obs_distance > 100 {
+        return refuse("obs_distance", o.obs_distance.to_string(), "0 to 100");
+    }
+    for (option, x) in [
+        ("sparse_distance", Some(o.sparse_distance)),
+        ("sparse_reward", Some(o.sparse_reward)),
+        ("forward_reward", o.forward_reward),
+        ("alive_reward", o.alive_reward),
+        ("control_cost", o.control_cost),
+    ] {
+        if let Some(x) = x.filter(|x| !(x.abs() < 1e6)) {
+            return refuse(option, x.to_string(), "a number between -1e6 and 1e6");
+        }
+    }
+    Ok(())
+}
+
+/// Whether a robot has what its task speaks of.
+fn fits(task: &Task, system: &System) -> Result<(), String> {
+    let need = |what: &str| {
+        Err(format!(
+            "{}: the task `{}` needs {what}",
+            system.file, task.name
+        ))
+    };
+    let root = &system.links[0];
+    let slides = system.axes(0).filter(|(_, _, d)| d.slide).count();
+    match task.goal {
+        Goal::Reach => {
+            let target: Vec<_> = system.links.last().map_or(vec![], |_| {
+                system
+                    .axes(system.links.len() - 1)
+                    .map(|(_, _, d)| d.slide)
+                    .collect()
+            });
+            if system.links.len() != 3 || system.nq != 4 || target != [true, true] {
+                return need("two hinged links and, last, a target on two slides");
+            }
+        }
+        _ if task.pitch.is_some() => {
+            if root.axes != 3 || slides != 2 {
+                return need("a first link on two slides and a hinge, its pitch");
+            }
+        }
+        _ => {
+            if !root.free && (root.axes != 3 || slides != 2) {
+                return need("a first link that is free, or on two slides and a hinge");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether the parts name every motor once and only numbers that there are motors and columns for.
+fn check_parts(system: &System, parts: &[Part]) -> Result<(), String> {
+    let motors = system.actuators.len();
+    let mut owner = vec![None; motors];
+    for (i, part) in parts.iter().enumerate() {
+        for (k, &a) in part.actions.iter().enumerate() {
+            let field = format!(
+                "{}: field `mabrax.agents[{i}].action_index[{k}]`",
+                system.file
+            );
+            let Some(owner) = owner.get_mut(a) else {
+                return Err(format!("{field} is {a}, but there are {motors} actuators"));
+            };
+            if let Some(other) = owner.replace(i) {
+                return Err(format!(
+                    "{field} names actuator {a} twice, agent {other} has it already"
+                ));
+            }
+        }
+    }
+    match owner.iter().position(Option::is_none) {
+        Some(left) => Err(format!(
+            "{}: field `mabrax.agents` gives actuator {left} (`{}`) to no agent",
+            system.file, system.actuators[left].joint
+        )),
+        None => Ok(()),
+    }
+}
+
+impl MabraxConfig {
+    /// Numbers of the whole robot's observation.
+    pub fn whole(&self) -> usize {
+        split::whole(&self.system, self.task.sees)
+    }
+
+    /// Numbers that an agent sees, and that it says.
+    fn widths(&self) -> (usize, usize) {
+        let most = |of: fn(&Part) -> usize| self.parts.iter().map(of).max().unwrap_or(0);
+        let (obs, actions) = (most(|p| p.obs.len()), most(|p| p.actions.len()));
+        match self.options.homogenisation {
+            Homogenisation::None => (obs, actions),
+            Homogenisation::Max => (self.parts.len() + obs, actions),
+            Homogenisation::Concat => (self.whole(), self.system.actuators.len()),
+        }
+    }
+
+    pub fn spec(&self) -> EnvSpec {
+        let (obs, width) = self.widths();
+        let names = match (&self.parts[..], self.options.homogenisation) {
+            ([only], _) => only
+                .actions
+                .iter()
+                .map(|&a| self.system.actuators[a].joint.clone())
+                .collect(),
+            (_, Homogenisation::Concat) => self
+                .system
+                .actuators
+                .iter()
+                .map(|a| a.joint.clone())
+                .collect(),
+            // Agents move different joints by the same number.
+            _ => (0..width).map(|k| format!("joint {k}")).collect(),
+        };
+        EnvSpec {
+            name: self.name.clone(),
+            agents: self.parts.len(),
+            obs,
+            state: self.whole(),
+            actions: ActionSpace::Continuous(width),
+            max_steps: self.options.max_steps as usize,
+            action_names: names,
+            reference: self.reference(),
+        }
+    }
+
+    fn reference(&self) -> &'static str {
+        if self.options.system.is_some() || self.options.split.is_some() {
+            return "none: a robot or a split of one's own";
+        }
+        match self.name.as_str() {
+            "mabrax/ant_8x1" | "mabrax/walker2d_6x1" => {
+                "none: by the rule of JaxMARL 0.2.0's MABrax splits"
+            }
+            name if name.starts_with("mabrax/") => {
+                "JaxMARL 0.2.0, MABrax on Brax 0.14.2, positional pipeline"
+            }
+            _ => self.task.reference,
+        }
+    }
+
+    /// Options as constants of the shader.
+    fn constants(&self, constants: Constants) -> Constants {
+        let (o, t, s) = (&self.options, self.task, &self.system);
+        let goal = match t.goal {
+            Goal::Torso => 0,
+            Goal::CentreOfMass => 1,
+            Goal::Height => 2,
+            Goal::Reach => 3,
+        };
+        let payment = match o.payment {
+            Payment::Dense => 0,
+            Payment::Episodic => 1,
+            Payment::Sparse => 2,
+        };
+        let shows = match o.homogenisation {
+            Homogenisation::None => 0,
+            Homogenisation::Max => 1,
+            Homogenisation::Concat => 2,
+        };
+        // With scaling, -1 and 1 are the ends of the motors' range, which is the same for all of them.
+        let (scale, offset) = match s.actuators.first().map(|a| a.ctrl_range) {
+            Some([low, high]) if t.scales_actions && o.humanoid_action_scaling => {
+                ((high - low) / 2.0, (high + low) / 2.0)
+            }
+            _ => (1.0, 0.0),
+        };
+        let (height, strict) = t.height.unwrap_or(([0.0, 0.0], false));
+        // Sparse rewards know no price of actions.
+        let cost = o.control_cost.unwrap_or(t.control_cost);
+        let tables = Tables::of(self);
+        constants
+            .flag("KEEPS_JOINTS", self.keeps_joints)
+            .uint("WIDTH", self.widths().1)
+            .uint("FRAMES", self.frames)
+            .uint("NOBS", self.whole())
+            .uint("REWARD", goal)
+            .uint("PAYMENT", payment)
+            .uint("SHOWS", shows)
+            .float("ACTION_SCALE", scale.into())
+            .float("ACTION_OFFSET", offset.into())
+            .float(
+                "FORWARD_REWARD",
+                o.forward_reward.unwrap_or(t.forward_reward).into(),
+            )
+            .float(
+                "ALIVE_REWARD",
+                o.alive_reward.unwrap_or(t.alive_reward).into(),
+            )
+            .float("CONTROL_COST", cost.into())
+            .float("SPARSE_DISTANCE", o.sparse_distance.into())
+            .float("SPARSE_REWARD", o.sparse_reward.into())
+            .flag("BOUNDS_HEIGHT", o.terminate && t.height.is_some())
+            .float("LOWEST", height[0].into())
+            .float("HIGHEST", height[1].into())
+            .flag("STRICT", strict)
+            .flag("BOUNDS_PITCH", o.terminate && t.pitch.is_some())
+            .float("STEEPEST", t.pitch.unwrap_or(0.0).into())
+            .flag("BOUNDS_STATE", o.terminate && t.bounded_state)
+            .float("POSITION_NOISE", t.position_noise.into())
+            .float("VELOCITY_NOISE", t.velocity_noise.into())
+            .flag("NORMAL_VELOCITIES", t.normal_velocities)
+            .flag("SEES_HEIGHT", t.sees_height)
+            .float("FASTEST_SEEN", t.fastest_seen.into())
+            .float("LARGEST", LARGEST)
+            .uint("TIP", usize::from(t.goal == Goal::Reach))
+            .uint("TARGET", if t.goal == Goal::Reach { 2 } else { 0 })
+            .uint("AT_INIT_Q", tables.init_q)
+            .uint("AT_PARTS", tables.parts)
+    }
+
+    /// For each motor the agent that moves it, and by which of its numbers.
+    fn moved_by(&self) -> String {
+        let in_place = self.options.homogenisation == Homogenisation::Concat;
+        let (mut agents, mut numbers) = (Vec::new(), Vec::new());
+        for a in 0..self.system.actuators.len() {
+            for (i, part) in self.parts.iter().enumerate() {
+                if let Some(k) = part.actions.iter().position(|&x| x == a) {
+                    agents.push(i);
+                    numbers.push(if in_place { a } else { k });
+                }
+            }
+        }
+        let constants = Constants::default().uints("MOVED_BY", &agents);
+        constants.uints("MOVED_WITH", &numbers).source(&[])
+    }
+
+    fn source(&self, constants: &Constants) -> String {
+        let layout = include_str!("../../../shaders/mabrax/layout_thread.wgsl");
+        let task = include_str!("../../../shaders/mabrax/task.wgsl");
+        let note = match self.notes {
+            true => include_str!("../../../shaders/mabrax/note.wgsl"),
+            false => include_str!("../../../shaders/mabrax/no_note.wgsl"),
+        };
+        let reach = self.task.goal == Goal::Reach;
+        let tip = if reach { "LINK_1" } else { "LINK_0" };
+        let target = if reach { "LINK_2" } else { "LINK_0" };
+        let links = format!(
+            "{}const LINK_TIP = {tip};\nconst LINK_TARGET = {target};\nconst TIP_AT = vec3({TIP}, 0.0, 0.0);\n",
+            self.system.constants()
+        );
+        let files = [
+            include_str!("../../../shaders/mabrax/maths.wgsl"),
+            include_str!("../../../shaders/mabrax/joints.wgsl"),
+            &links,
+            &stages(),
+            note,
+            &self.moved_by(),
+            &self.system.unrolled(layout, self.task.sees),
+            &self.system.unrolled(task, self.task.sees),
+        ];
+        thread_source(constants, &files)
+    }
+}
+
+/// Beyond this, or where it is no number, a state is unstable: it ends the episode, unpaid.
+pub const LARGEST: f64 = 1e8;
+
+/// The reacher's fingertip in the frame of its second link.
+const TIP: &str = "0.11";
+
+/// What the shader can note of a substep, in the order of `STAGE_…`.
+pub(crate) const STAGES: [&str; 7] = [
+    "FORCE",
+    "INTEGRATED",
+    "INTEGRATED_VELOCITY",
+    "JOINTS",
+    "CONTACT",
+    "CONTACTS",
+    "PROJECTED",
+];
+
+fn stages() -> String {
+    let stages = STAGES.iter().enumerate();
+    stages
+        .map(|(i, name)| format!("const STAGE_{name} = {i}u;\n"))
+        .collect()
+}
+
+/// Numbers that the shader looks up in loops: where coordinates begin, and what agents see.
+struct Tables {
+    words: Vec<u32>,
+    init_q: usize,
+    parts: usize,
+}
+
+impl Tables {
+    fn of(config: &MabraxConfig) -> Self {
+        let s = &config.system;
+        let mut words = Vec::new();
+        let init_q = words.len();
+        words.extend(s.init_q.iter().map(|x| x.to_bits()));
+        let parts = words.len();
+        let mut first = parts + 2 * config.parts.len();
+        for part in &config.parts {
+            words.extend([first as u32, part.obs.len() as u32]);
+            first += 2 * part.obs.len();
+        }
+        // The reference reads the last column for one beyond the end, and writes none for it.
+        let last = config.whole() - 1;
+        for part in &config.parts {
+            words.extend(part.obs.iter().map(|&c| c.min(last) as u32));
+            words.extend(part.obs.iter().map(|&c| c as u32));
+        }
+        Self {
+            words,
+            init_q,
+            parts,
+        }
+    }
+}
+
+/// A batch of robots on the device.
+pub struct Mabrax {
+    config: MabraxConfig,
+    spec: EnvSpec,
+    kernels: Kernels,
+    place: wgpu::ComputePipeline,
+    /// `[STAGES, max(links, contacts), 2, G] vec4`, where they are kept.
+    notes: Option<Region>,
+}
+
+impl Mabrax {
+    /// # Errors
+    /// [`EnvError::Options`] for the driver `Heuristic`, [`EnvError::Empty`] for an empty batch, [`GpuError::TooLarge`]
+    /// for one that the adapter cannot bind.
+    pub fn new(gpu: &Gpu, config: MabraxConfig, batch: &Batch) -> Result<Self, EnvError> {
+        if batch.driver == Driver::Heuristic {
+            return Err(EnvError::Options {
+                env: config.name,
+                reason: "a robot has no policy of its own; use `random`, or train one".into(),
+            });
+        }
+        let spec = config.spec();
+        let name = spec.name.clone();
+        Kernels::guarded(gpu, &name, batch, || {
+            let grid = Grid::thread(gpu, batch);
+            let constants = config.constants(constants(&spec, batch, grid));
+            let tables = gpu.storage_from("robot tables", &Tables::of(&config).words);
+            let s = &config.system;
+            let notes = config.notes.then(|| {
+                let rows = STAGES.len() * s.links.len().max(s.contacts.len()) * 2;
+                gpu.storage("substep notes", (16 * rows * batch.envs()) as u64)
+            });
+            let mut extra = vec![(Access::Read, tables.binding())];
+            extra.extend(notes.iter().map(|n| (Access::ReadWrite, n.binding())));
+            let program = Program {
+                spec: &spec,
+                source: config.source(&constants),
+                grid,
+                state: thread_state(batch.envs(), state::words(s)),
+                extra: &extra,
+            };
+            let kernels = Kernels::new(gpu, batch, program)?;
+            Ok(Self {
+                place: kernels.entry(gpu, "env_place"),
+                config,
+                spec,
+                kernels,
+                notes,
+            })
+        })
+    }
+
+    pub fn config(&self) -> &MabraxConfig {
+        &self.config
+    }
+
+    /// Puts the links where the state's joint coordinates and velocities say, as a reset does.
+    pub fn record_place(&self, pass: &mut wgpu::ComputePass<'_>) {
+        self.kernels.record_entry(pass, &self.place, None, None);
+    }
+}
+
+impl VecEnv for Mabrax {
+    fn spec(&self) -> &EnvSpec {
+        &self.spec
+    }
+
+    fn kernels(&self) -> &Kernels {
+        &self.kernels
+    }
+
+    /// As `layout_thread.wgsl` stores them.
+    fn state_fields(&self) -> Vec<(&'static str, usize)> {
+        let s = &self.config.system;
+        let links = s.links.len();
+        let own = [
+            ("positions", 3 * links),
+            ("rotations", 4 * links),
+            ("angular velocities", 3 * links),
+            ("velocities", 3 * links),
+            ("motors", s.actuators.len()),
+            ("reward so far", 1),
+            ("start", s.nq + s.nv),
+        ];
+        [&THREAD_FIELDS[..], &own].concat()
+    }
+
+    fn frame(&self, gpu: &Gpu, env: usize) -> Result<Frame, GpuError> {
+        let state = self.get_state(gpu)?;
+        Ok(frame::draw(&self.config, &state, env))
+    }
+}

@@ -1,0 +1,380 @@
+//! A robot as WGSL: a constant for every link, joint and contact, and the layout's lines written out for each of them.
+
+use std::fmt::Write as _;
+
+use super::split::hidden_coordinates;
+use super::system::{Contact, Link, System};
+use super::task::Sees;
+
+type Vec3 = [f64; 3];
+type Quat = [f64; 4];
+
+fn wide3(v: [f32; 3]) -> Vec3 {
+    v.map(f64::from)
+}
+
+fn wide4(q: [f32; 4]) -> Quat {
+    q.map(f64::from)
+}
+
+fn add(a: Vec3, b: Vec3) -> Vec3 {
+    [a[0] + b[0], a[1] + b[1], a[2] + b[2]]
+}
+
+fn minus(a: Vec3, b: Vec3) -> Vec3 {
+    [a[0] - b[0], a[1] - b[1], a[2] - b[2]]
+}
+
+fn cross(a: Vec3, b: Vec3) -> Vec3 {
+    [
+        a[1] * b[2] - a[2] * b[1],
+        a[2] * b[0] - a[0] * b[2],
+        a[0] * b[1] - a[1] * b[0],
+    ]
+}
+
+fn dot(a: Vec3, b: Vec3) -> f64 {
+    a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+}
+
+/// The vector rotated by a quaternion w, x, y, z of length 1.
+pub(super) fn rotated(v: Vec3, q: Quat) -> Vec3 {
+    let u = [q[1], q[2], q[3]];
+    let (along, across) = (2.0 * dot(u, v), cross(u, v));
+    let stay = q[0] * q[0] - dot(u, u);
+    std::array::from_fn(|i| along * u[i] + stay * v[i] + 2.0 * q[0] * across[i])
+}
+
+/// A symmetric tensor of these principal values in a frame turned by `q`, columns first. What rounding leaves of a zero is 0.
+fn tensor(values: Vec3, q: Quat) -> [Vec3; 3] {
+    if values[0] == values[1] && values[1] == values[2] {
+        let x = values[0];
+        return [[x, 0.0, 0.0], [0.0, x, 0.0], [0.0, 0.0, x]];
+    }
+    let axes = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]].map(|e| rotated(e, q));
+    let largest = values.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+    let entry = |i: usize, j: usize| {
+        let x: f64 = (0..3).map(|k| values[k] * axes[k][i] * axes[k][j]).sum();
+        if x.abs() < 1e-7 * largest { 0.0 } else { x }
+    };
+    std::array::from_fn(|j| std::array::from_fn(|i| entry(i, j)))
+}
+
+fn number(x: f64) -> String {
+    let x = x as f32;
+    // A negative zero would keep a compiler from dropping it.
+    format!("{:e}f", if x == 0.0 { 0.0 } else { x })
+}
+
+fn vector(v: Vec3) -> String {
+    format!("vec3({}, {}, {})", number(v[0]), number(v[1]), number(v[2]))
+}
+
+fn matrix(columns: [Vec3; 3]) -> String {
+    let [a, b, c] = columns.map(vector);
+    format!("mat3x3({a}, {b}, {c})")
+}
+
+fn range([low, high]: [f32; 2]) -> String {
+    let bounded = low > -super::system::UNBOUNDED || high < super::system::UNBOUNDED;
+    let (low, high) = (f64::from(low), f64::from(high));
+    let at = |x: f64| {
+        let x = if x.abs() < 10.0 { x } else { 0.0 };
+        format!("vec2({}, {})", number(x.cos()), number(x.sin()))
+    };
+    format!(
+        "Range({}, {bounded}, {}, {}, {}, {})",
+        low == 0.0 && high == 0.0,
+        number(low),
+        number(high),
+        at(low),
+        at(high)
+    )
+}
+
+/// The parts of `LINK_i` that only depend on the link: its axes and so on, in terms of its parent's centre of mass.
+fn link(system: &System, index: usize, l: &Link) -> String {
+    let parent_com = l.parent.map_or([0.0; 3], |p| wide3(system.links[p].com));
+    let frame = wide4(l.rotation);
+    let anchor = wide3(l.anchor);
+    let parent_anchor = minus(add(wide3(l.position), rotated(anchor, frame)), parent_com);
+    let axes = l.joint_frame.map(wide3);
+    let slides: Vec<_> = system.axes(index).filter(|(_, _, d)| d.slide).collect();
+    // Keeps the coordinates of the anchor's frame that no slide touches, seen from the parent's frame.
+    let kept: Vec3 =
+        std::array::from_fn(|c| f64::from(slides.iter().all(|(_, _, d)| d.axis[c] == 0.0)));
+    let held = tensor(kept, frame);
+    let slide = |k: usize| match slides.get(k) {
+        Some((_, _, d)) => format!(
+            "Slide({}, {}, {})",
+            vector(rotated(wide3(d.axis), frame)),
+            number(d.limit[0].into()),
+            number(d.limit[1].into())
+        ),
+        None => format!("Slide({}, 0f, 0f)", vector([0.0; 3])),
+    };
+    let inverse = wide3(l.inertia).map(|x| 1.0 / x);
+    let fields = [
+        vector(wide3(l.com)),
+        vector(minus(anchor, wide3(l.com))),
+        vector(parent_anchor),
+        number(1.0 / f64::from(l.mass)),
+        matrix(tensor(inverse, wide4(l.inertia_rotation))),
+        number(l.ang_damping.into()),
+        number(l.vel_damping.into()),
+        axes.map(vector).join(", "),
+        axes.map(|a| vector(rotated(a, frame))).join(", "),
+        number(l.parity.into()),
+        l.angle_limits.map(range).join(", "),
+        format!("{}u", slides.len()),
+        matrix(held),
+        [slide(0), slide(1), slide(2)].join(", "),
+    ];
+    format!("Link({})", fields.join(", "))
+}
+
+/// The world as a link: nothing moves it.
+fn world() -> String {
+    let (zero, none) = (vector([0.0; 3]), matrix([[0.0; 3]; 3]));
+    let slide = format!("Slide({zero}, 0f, 0f)");
+    let ranges = [[0.0; 2]; 3].map(range).join(", ");
+    format!(
+        "Link({zero}, {zero}, {zero}, 0f, {none}, 0f, 0f, {zero}, {zero}, {zero}, {zero}, {zero}, {zero}, 1f, {ranges}, 0u, {none}, {slide}, {slide}, {slide})"
+    )
+}
+
+fn sphere(system: &System, c: &Contact) -> String {
+    let centre = minus(wide3(c.centre), wide3(system.links[c.link].com));
+    format!(
+        "Sphere({}, {}, {}, {})",
+        vector(centre),
+        number(c.radius.into()),
+        number(c.friction.into()),
+        number(c.elasticity.into())
+    )
+}
+
+impl System {
+    /// Every link's inertia is the same about every axis: rotating it changes nothing.
+    pub fn isotropic(&self) -> bool {
+        let same = |l: &Link| l.inertia[0] == l.inertia[1] && l.inertia[1] == l.inertia[2];
+        self.links.iter().all(same)
+    }
+
+    /// Nothing can leave the plane y = 0 that it begins in.
+    pub fn planar(&self) -> bool {
+        let flat = |v: [f32; 3]| v[1] == 0.0;
+        let about_y = |q: [f32; 4]| q[1] == 0.0 && q[3] == 0.0;
+        let link = |l: &Link| {
+            // y must be a principal axis of the inertia.
+            let t = tensor(wide3(l.inertia), wide4(l.inertia_rotation));
+            !l.free
+                && flat(l.position)
+                && about_y(l.rotation)
+                && flat(l.anchor)
+                && flat(l.com)
+                && t[0][1] == 0.0
+                && t[2][1] == 0.0
+        };
+        let axis = |a: [f32; 3], slide: bool| {
+            if slide {
+                flat(a)
+            } else {
+                a[0] == 0.0 && a[2] == 0.0
+            }
+        };
+        flat(self.gravity)
+            && self.links.iter().all(link)
+            && self.dofs.iter().all(|d| axis(d.axis, d.slide))
+            && self.contacts.iter().all(|c| flat(c.centre))
+    }
+
+    /// The robot's constants, as `joints.wgsl` and the layouts want them.
+    pub(super) fn constants(&self) -> String {
+        let mut out = String::new();
+        let mut line = |text: String| {
+            // Writing to a string cannot fail.
+            let _ = writeln!(out, "{text}");
+        };
+        let h = f64::from(self.timestep);
+        let float = |name: &str, x: f64| format!("const {name} = {};", number(x));
+        for (name, x) in [
+            ("TIMESTEP", h),
+            ("DT", f64::from(self.dt())),
+            ("VEL_FACTOR", (f64::from(self.vel_damping) * h).exp()),
+            ("ANG_FACTOR", (f64::from(self.ang_damping) * h).exp()),
+            ("JOINT_SCALE_POS", self.joint_scale_pos.into()),
+            ("JOINT_SCALE_ANG", self.joint_scale_ang.into()),
+            ("COLLIDE_SCALE", self.collide_scale.into()),
+            (
+                "TOTAL_MASS",
+                self.links.iter().map(|l| f64::from(l.mass)).sum(),
+            ),
+        ] {
+            line(float(name, x));
+        }
+        line(format!("const GRAVITY = {};", vector(wide3(self.gravity))));
+        line(format!("const ISOTROPIC = {};", self.isotropic()));
+        line(format!("const PLANAR = {};", self.planar()));
+        line(format!("const NORMALISED = {};", !self.contacts.is_empty()));
+        let links = self.links.len();
+        for (name, count) in [
+            ("LINKS", links),
+            ("NQ", self.nq),
+            ("NV", self.nv),
+            ("NU", self.actuators.len()),
+            ("ROWS", links.max(self.contacts.len())),
+        ] {
+            line(format!("const {name} = {count}u;"));
+        }
+        for (i, l) in self.links.iter().enumerate() {
+            line(format!("const LINK_{i} = {};", link(self, i, l)));
+            line(format!(
+                "const PLACE_{i} = Place({}, vec4({}), {});",
+                vector(wide3(l.position)),
+                wide4(l.rotation).map(number).join(", "),
+                vector(wide3(l.anchor))
+            ));
+        }
+        line(format!("const LINK_{links} = {};", world()));
+        for (s, c) in self.contacts.iter().enumerate() {
+            line(format!("const SPHERE_{s} = {};", sphere(self, c)));
+        }
+        for (a, m) in self.actuators.iter().enumerate() {
+            let ([low, high], [least, most]) = (m.ctrl_range, m.force_range);
+            let row = [m.gear, m.gain, low, high, least, most].map(|x| number(x.into()));
+            line(format!("const MOTOR_{a} = Motor({});", row.join(", ")));
+        }
+        let list = |name: &str, kind: &str, values: Vec<String>| {
+            let (n, values) = (values.len(), values.join(", "));
+            format!("const {name} = array<{kind}, {n}>({values});")
+        };
+        let masses = self.links.iter().map(|l| number(l.mass.into())).collect();
+        line(list("LINK_MASS", "f32", masses));
+        let inertia = |l: &Link| matrix(tensor(wide3(l.inertia), wide4(l.inertia_rotation)));
+        let inertias = self.links.iter().map(inertia).collect();
+        line(list("LINK_INERTIA", "mat3x3<f32>", inertias));
+        let slides = self.dofs.iter().map(|d| d.slide.to_string()).collect();
+        line(list("DOF_SLIDES", "bool", slides));
+        let axes = self.dofs.iter().map(|d| vector(wide3(d.axis))).collect();
+        line(list("DOF_AXIS", "vec3<f32>", axes));
+        // Axes of slides and motors lie in the frame of the joint's anchor, which is turned as the link is at angle 0.
+        let at_parent = |dof: usize| {
+            let d = &self.dofs[dof];
+            vector(rotated(wide3(d.axis), wide4(self.links[d.link].rotation)))
+        };
+        let slides = (0..self.nv).map(at_parent).collect();
+        line(list("SLIDE_AXIS", "vec3<f32>", slides));
+        let motors = self
+            .actuators
+            .iter()
+            .map(|a| at_parent(a.qd_index))
+            .collect();
+        line(list("MOTOR_AXIS", "vec3<f32>", motors));
+        let pushes = self
+            .actuators
+            .iter()
+            .map(|a| self.dofs[a.qd_index].slide.to_string());
+        line(list("MOTOR_PUSHES", "bool", pushes.collect()));
+        out
+    }
+
+    /// A file with its `//# each` blocks written out. `$i` is the link, `$p` its parent, `$s` the contact, `$d` the velocity, `$q`
+    /// its coordinate, `$k` its number within the joint, `$a` the motor; elsewhere `$k` is a number and `$at` (and `$to`) its place in the
+    /// whole robot's observation of a task that sees `sees`.
+    pub(super) fn unrolled(&self, text: &str, sees: Sees) -> String {
+        let mut out = String::new();
+        let mut block: Option<(&str, String)> = None;
+        for line in text.lines() {
+            let trimmed = line.trim();
+            if let Some(what) = trimmed.strip_prefix("//# each ") {
+                block = Some((what, String::new()));
+            } else if trimmed == "//# end" {
+                if let Some((what, body)) = block.take() {
+                    for tokens in self.instances(what, sees) {
+                        let filled = tokens.iter().fold(body.clone(), |text, (token, value)| {
+                            text.replace(token, &value.to_string())
+                        });
+                        out.push_str(&filled);
+                    }
+                }
+            } else {
+                let to = block.as_mut().map_or(&mut out, |(_, body)| body);
+                to.push_str(line);
+                to.push('\n');
+            }
+        }
+        out
+    }
+
+    /// What the tokens of a block stand for, once for each time that it is written out.
+    fn instances(&self, what: &str, sees: Sees) -> Vec<Vec<(&'static str, usize)>> {
+        let (count, nq, nv) = (self.links.len(), self.nq, self.nv);
+        let hidden = hidden_coordinates(self);
+        let bodies = nq - hidden + nv;
+        let forces = bodies + 16 * count;
+        let tokens = |i: usize| {
+            let l = &self.links[i];
+            vec![
+                ("$i", i),
+                ("$p", l.parent.unwrap_or(count)),
+                ("$qd", l.qd_start),
+                ("$q", l.q_start),
+                ("$at", bodies + 10 * i),
+                ("$to", bodies + 10 * count + 6 * i),
+            ]
+        };
+        let links = |keep: &dyn Fn(usize) -> bool| -> Vec<_> {
+            (0..count).filter(|&i| keep(i)).map(tokens).collect()
+        };
+        // The numbers from `first` on, those that the observation has, from place `at` on.
+        let numbers = |first: usize, end: usize, at: usize, keep: bool| -> Vec<_> {
+            (first..if keep { end } else { first })
+                .map(|k| vec![("$k", k), ("$at", at + k - first)])
+                .collect()
+        };
+        let (joints, all) = (sees != Sees::Reaching, sees == Sees::Bodies);
+        match what {
+            "link" => links(&|_| true),
+            "body" => links(&|_| true)
+                .into_iter()
+                .chain([vec![("$i", count)]])
+                .collect(),
+            "seen link" => links(&|_| all),
+            "joint" => links(&|i| !self.links[i].free),
+            "free link" => links(&|i| self.links[i].free),
+            "touching link" => links(&|i| self.contacts.iter().any(|c| c.link == i)),
+            "contact" => {
+                let contacts = self.contacts.iter().enumerate();
+                contacts
+                    .map(|(s, c)| vec![("$i", c.link), ("$s", s)])
+                    .collect()
+            }
+            "dof" => {
+                let dofs = |i: usize| {
+                    let axes = self.axes(i).enumerate();
+                    axes.map(move |(k, (q, d, _))| vec![("$i", i), ("$q", q), ("$d", d), ("$k", k)])
+                };
+                (0..count).flat_map(dofs).collect()
+            }
+            "actuator" | "seen actuator" => {
+                let motors = self.actuators.iter().enumerate();
+                let motors = motors.filter(|_| what == "actuator" || all);
+                motors
+                    .map(|(a, m)| {
+                        let link = self.dofs[m.qd_index].link;
+                        vec![("$at", forces + m.qd_index), ("$a", a), ("$i", link)]
+                    })
+                    .collect()
+            }
+            "coordinate" => numbers(0, nq, 0, true),
+            "velocity" => numbers(0, nv, 0, true),
+            "number" => numbers(0, super::split::whole(self, sees), 0, true),
+            "seen coordinate" => numbers(hidden, nq, 0, joints),
+            "seen velocity" => numbers(0, nv, nq - hidden, joints),
+            "velocity with a force" => numbers(0, nv, forces, all),
+            "reacher" => numbers(0, 1, 0, sees == Sees::Reaching),
+            other => unreachable!("a file has a block for each `{other}`"),
+        }
+    }
+}
