@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use merit_sim::course::{Act, Course, Start};
+use merit_sim::env::ActionSpace;
 use merit_sim::gpu::{AdapterChoice, Gpu};
 use merit_sim::registry::{self, Batch, Driver, EnvOptions};
 use merit_sim::replay::{self, Replay};
@@ -143,11 +144,20 @@ fn one_of_each() -> Vec<Start> {
     let mut names = registry::names();
     names.dedup_by_key(|name| name.split('/').next().map(str::to_owned));
     assert!(names.len() >= 8, "{names:?}");
-    let begin = |env: String| Start {
-        env,
-        options: EnvOptions::new(),
-        seed: 11,
-        driver: Driver::External,
+    let begin = |env: String| {
+        let options = EnvOptions::new();
+        let spec = registry::spec(&env, &options).expect("a name of the registry");
+        // A course draws random actions where they are discrete; elsewhere the shader does.
+        let driver = match spec.actions {
+            ActionSpace::Discrete(_) => Driver::External,
+            ActionSpace::Continuous(_) => Driver::Random,
+        };
+        Start {
+            env,
+            options,
+            seed: 11,
+            driver,
+        }
     };
     let mut all: Vec<Start> = names.into_iter().map(begin).collect();
     let mut continuous = begin("mpe/simple_spread".into());

@@ -412,6 +412,41 @@ fn momentum_is_kept_in_free_flight() {
     assert!(moved > 0.1, "the motors moved nothing");
 }
 
+/// The reduction of planar robots against the whole arithmetic, one step from the same states, some on the floor.
+#[test]
+fn the_planar_reduction_changes_nothing() {
+    let gpu = gpu();
+    for name in ["brax/hopper", "brax/walker2d", "brax/halfcheetah"] {
+        let of = |planar: bool| {
+            let asked = json!({"planar_reduction": planar, "terminate": false});
+            make(&gpu, name, asked, &batch(32, Driver::Random))
+        };
+        let (reduced, whole) = (of(true), of(false));
+        run(&gpu, &reduced, true, 60);
+        whole
+            .set_state(&gpu, &reduced.get_state(&gpu).unwrap())
+            .unwrap();
+        run(&gpu, &reduced, false, 1);
+        run(&gpu, &whole, false, 1);
+        let (a, b) = (
+            reduced.get_state(&gpu).unwrap(),
+            whole.get_state(&gpu).unwrap(),
+        );
+        let places = apart(a.position.as_flattened(), b.position.as_flattened());
+        let turns = apart(a.rotation.as_flattened(), b.rotation.as_flattened());
+        let speeds = apart(a.velocity.as_flattened(), b.velocity.as_flattened());
+        assert!(
+            places < 2e-5 && turns < 2e-5 && speeds < 2e-3,
+            "{name}: {places} {turns} {speeds}"
+        );
+    }
+}
+
+fn apart(a: &[f32], b: &[f32]) -> f32 {
+    let apart = a.iter().zip(b).map(|(x, y)| (x - y).abs());
+    apart.fold(0.0, f32::max)
+}
+
 /// What a mirror on the plane y = 0 makes of an ant: legs 1 and 4, 2 and 3 change places.
 fn mirrored(s: &MabraxState) -> MabraxState {
     const LINK: [usize; 9] = [0, 7, 8, 5, 6, 3, 4, 1, 2];
@@ -458,12 +493,6 @@ fn a_mirrored_ant_moves_in_the_mirror() {
     gpu.write(&env.io().actions, in_mirror.as_flattened());
     run(&gpu, &env, false, 1);
     let (ours, theirs) = (env.get_state(&gpu).unwrap(), mirrored(&after));
-    let apart = |a: &[f32], b: &[f32]| {
-        a.iter()
-            .zip(b)
-            .map(|(x, y)| (x - y).abs())
-            .fold(0.0, f32::max)
-    };
     let places = apart(ours.position.as_flattened(), theirs.position.as_flattened());
     let speeds = apart(ours.velocity.as_flattened(), theirs.velocity.as_flattened());
     assert!(places < 2e-5 && speeds < 2e-3, "{places} {speeds}");
@@ -699,7 +728,8 @@ fn refusal(task: &str, change: impl FnOnce(&mut Value)) -> String {
 
 #[test]
 fn a_wrong_system_file_is_refused_with_its_field() {
-    let cases: [(&str, fn(&mut Value), &str); 12] = [
+    type Case = (&'static str, fn(&mut Value), &'static str);
+    let cases: [Case; 12] = [
         (
             "hopper",
             |s| {

@@ -287,3 +287,55 @@ fn an_adapter_that_is_not_there_is_answered_with_those_that_are() {
         );
     }
 }
+
+/// A robot of one's own: the file and the field, before any device is opened.
+#[test]
+fn wrong_robots_and_splits_are_refused() {
+    let folder = tempfile::tempdir().expect("temp");
+    let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("sim/src/mabrax/systems/ant.json");
+    let good = fs::read_to_string(built_in).expect("there");
+    let path = folder.path().join("ant.json");
+    let system = format!("env_options.system={}", arg(&path));
+    for (from, to, words) in [
+        (
+            r#""joint_pos""#,
+            r#""joint_place""#,
+            ["field `links[0].joint_pos`", "missing"],
+        ),
+        (
+            r#""mass": 1.0"#,
+            r#""mass": -1.0"#,
+            ["field `links[0].mass`", "must be positive"],
+        ),
+        (
+            r#""type": "sphere""#,
+            r#""type": "box""#,
+            ["field `geoms[1].type`", "unsupported geometry"],
+        ),
+        (
+            r#""parent": 0"#,
+            r#""parent": 2"#,
+            ["field `links[1].parent`", "loop of links"],
+        ),
+    ] {
+        fs::write(&path, good.replacen(from, to, 1)).expect("written");
+        let train = ["train", "--env", "mabrax/ant_4x2", "--set", &system];
+        let out = folder.path().join("run");
+        let words = [words[0], words[1], arg(&path)];
+        refused(
+            &output(&[&train[..], &["--out", arg(&out)]].concat()),
+            &words,
+        );
+        refused(&output(&["bench", "brax/ant", "--set", &system]), &words);
+        refused(&output(&["parity", arg(&path)]), &["lacks `test_vectors`"]);
+    }
+    train_refused(
+        &[
+            "--env",
+            "mabrax/hopper_3x1",
+            "--set",
+            r#"env_options.split=[["leg_joint"],["leg_joint","thigh_joint","foot_joint"]]"#,
+        ],
+        &["`split[1][0]`", "`leg_joint` is named twice"],
+    );
+}

@@ -16,7 +16,8 @@ use crate::env::{ActionSpace, EnvSpec, VecEnv};
 use crate::frame::Frame;
 use crate::gpu::{Access, Gpu, GpuError, Region};
 use crate::kernels::{
-    Constants, Grid, Kernels, Program, THREAD_FIELDS, constants, thread_source, thread_state,
+    Constants, Grid, Kernels, Program, THREAD_FIELDS, THREAD_WORDS, constants, thread_source,
+    thread_state,
 };
 use crate::registry::{self, Batch, Driver, EnvError, EnvOptions};
 use options::{Homogenisation, MabraxOptions, Payment};
@@ -160,7 +161,7 @@ fn check(name: &str, o: &MabraxOptions) -> Result<(), EnvError> {
         ("alive_reward", o.alive_reward),
         ("control_cost", o.control_cost),
     ] {
-        if let Some(x) = x.filter(|x| !(x.abs() < 1e6)) {
+        if let Some(x) = x.filter(|x| !(-1e6..=1e6).contains(x)) {
             return refuse(option, x.to_string(), "a number between -1e6 and 1e6");
         }
     }
@@ -324,6 +325,7 @@ impl MabraxConfig {
         let cost = o.control_cost.unwrap_or(t.control_cost);
         let tables = Tables::of(self);
         constants
+            .flag("PLANAR", o.planar_reduction && s.planar())
             .flag("KEEPS_JOINTS", self.keeps_joints)
             .uint("WIDTH", self.widths().1)
             .uint("FRAMES", self.frames)
@@ -549,6 +551,15 @@ impl VecEnv for Mabrax {
             ("start", s.nq + s.nv),
         ];
         [&THREAD_FIELDS[..], &own].concat()
+    }
+
+    /// As for every environment, but what an episode began with is touched at its beginning only, and the motors are only written.
+    fn bytes_per_step(&self) -> u64 {
+        let (s, a) = (&self.spec, self.spec.agents);
+        let system = &self.config.system;
+        let state = 2 * (THREAD_WORDS + 13 * system.links.len() + 1) + system.actuators.len() + 2;
+        let told = a * s.actions.words() + 2 * a + 2;
+        4 * (state + told + a * s.obs + s.state) as u64
     }
 
     fn frame(&self, gpu: &Gpu, env: usize) -> Result<Frame, GpuError> {

@@ -215,7 +215,6 @@ impl System {
         }
         line(format!("const GRAVITY = {};", vector(wide3(self.gravity))));
         line(format!("const ISOTROPIC = {};", self.isotropic()));
-        line(format!("const PLANAR = {};", self.planar()));
         line(format!("const NORMALISED = {};", !self.contacts.is_empty()));
         let links = self.links.len();
         for (name, count) in [

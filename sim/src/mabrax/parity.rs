@@ -434,11 +434,10 @@ impl Bench<'_> {
         let s = &config.system;
         let still = vec![0.0; s.actuators.len()];
         env.set_state(self.gpu, start)?;
-        let steps = actions.len().min(20);
         let rows = actions.len() + 1;
         let vectors = r.has("rollout.steps.0.q");
-        for t in 0..steps {
-            let mut told = vec![actions[t]];
+        for (t, &row) in actions.iter().enumerate().take(20) {
+            let mut told = vec![row];
             told.resize(env.envs(), &still);
             self.tell(env, &told);
             self.step(env);
