@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use merit_sim::env::EpisodeStats;
+use merit_sim::registry;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -43,13 +44,21 @@ pub struct MemberRecord {
     pub length: Option<f64>,
     /// Share of the episodes that the step limit cut.
     pub truncated: Option<f64>,
-    /// Losses and diagnostics of the last update; absent in evaluations.
+    /// Losses and diagnostics of the last update, absent in evaluations, and what [`registry::reported_extra`] names.
     #[serde(flatten)]
     pub diagnostics: BTreeMap<String, Option<f64>>,
 }
 
 impl MemberRecord {
-    fn new(seed: u64, stats: &EpisodeStats, diagnostics: BTreeMap<String, Option<f64>>) -> Self {
+    fn new(
+        env: &str,
+        seed: u64,
+        stats: &EpisodeStats,
+        mut diagnostics: BTreeMap<String, Option<f64>>,
+    ) -> Self {
+        for (name, count) in registry::reported_extra(env).into_iter().zip(stats.extra) {
+            diagnostics.extend(name.map(|name| (name.to_owned(), Some(count))));
+        }
         let mean = |sum: f64| (stats.episodes > 0.0).then(|| sum / stats.episodes);
         Self {
             seed,
@@ -70,6 +79,7 @@ impl Record {
             let finite =
                 |(name, x): (&String, &f64)| (name.clone(), Some(*x).filter(|x| x.is_finite()));
             MemberRecord::new(
+                &config.env,
                 seed,
                 &report.episodes,
                 report.diagnostics.iter().map(finite).collect(),
@@ -87,7 +97,7 @@ impl Record {
         let members = stats
             .iter()
             .zip(config.seed..)
-            .map(|(stats, seed)| MemberRecord::new(seed, stats, BTreeMap::new()));
+            .map(|(stats, seed)| MemberRecord::new(&config.env, seed, stats, BTreeMap::new()));
         Self {
             kind: Kind::Eval,
             step,

@@ -274,6 +274,15 @@ pub fn spec(name: &str, options: &EnvOptions) -> Result<EnvSpec, EnvError> {
     (family(name)?.spec)(name, options)
 }
 
+/// What the two counts of [`crate::env::EpisodeStats::extra`] are that a run should report, where one tells of something
+/// that should not happen.
+pub fn reported_extra(name: &str) -> [Option<&'static str>; 2] {
+    match name.split('/').next() {
+        Some("mabrax" | "brax") => [Some("unstable_episodes"), None],
+        _ => [None, None],
+    }
+}
+
 /// Makes a batch of environments.
 ///
 /// # Errors

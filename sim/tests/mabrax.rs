@@ -1,36 +1,26 @@
 //! Robots: recordings of the reference, physics that needs no reference, splits, variants, robots of one's own, and what is
 //! refused.
 
+mod common;
+
 use std::path::{Path, PathBuf};
 
-use merit_sim::env::{EpisodeStats, VecEnv};
-use merit_sim::gpu::{AdapterChoice, Gpu, Region};
+use merit_sim::env::VecEnv;
+use merit_sim::gpu::{Gpu, Region};
 use merit_sim::mabrax::split::{Mapping, registered};
 use merit_sim::mabrax::system::System;
 use merit_sim::mabrax::{Mabrax, MabraxState, configure, names};
 use merit_sim::parity::check_file_with;
-use merit_sim::registry::{Batch, Driver, EnvOptions, Layout};
+use merit_sim::registry::{Batch, Driver, Layout};
 use serde_json::{Value, json};
 
-fn gpu() -> Gpu {
-    Gpu::open(&AdapterChoice::from_env()).expect("a graphics adapter")
-}
+use common::{gpu, options, run, stats};
 
-fn options(options: Value) -> EnvOptions {
-    let Value::Object(options) = options else {
-        panic!("options are an object")
-    };
-    options
-}
-
+/// As training runs them: with bounds checks they compile for twice as long, and the recordings are compared with them.
 fn batch(envs: usize, driver: Driver) -> Batch {
     Batch {
-        seeds: vec![7],
-        envs_per_member: envs,
-        steps: 1,
-        slots: 1,
-        driver,
-        ..Batch::default()
+        checked: false,
+        ..common::batch(envs, driver)
     }
 }
 
@@ -39,22 +29,8 @@ fn make(gpu: &Gpu, name: &str, asked: Value, batch: &Batch) -> Mabrax {
     Mabrax::new(gpu, config, batch).expect("a small batch")
 }
 
-fn run(gpu: &Gpu, env: &Mabrax, reset: bool, steps: usize) {
-    if reset {
-        gpu.compute(|pass| env.record_reset(pass));
-    }
-    for _ in 0..steps {
-        gpu.compute(|pass| env.record_step(pass, 0));
-    }
-}
-
 fn floats(gpu: &Gpu, region: &Region) -> Vec<f32> {
     gpu.read(region).unwrap()
-}
-
-fn stats(gpu: &Gpu, env: &Mabrax) -> EpisodeStats {
-    gpu.compute(|pass| env.record_stats(pass));
-    EpisodeStats::from_words(&floats(gpu, env.stats_region()))
 }
 
 // ---- recordings -----------------------------------------------------------------------------------------------------
@@ -873,5 +849,53 @@ fn a_wrong_split_is_refused_with_its_entry() {
     ] {
         let message = refused(name, asked);
         assert!(message.contains(expected), "{message}");
+    }
+}
+
+// ---- rates -----------------------------------------------------------------------------------------------------------
+
+/// Seconds of CPU time that this process has had, in hundredths (Linux).
+fn cpu_time() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
+    let after_name = stat.rsplit(')').next().expect("fields");
+    let fields: Vec<f64> = after_name
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .map(|x| x.parse().expect("a number"))
+        .collect();
+    (fields[0] + fields[1]) / 100.0
+}
+
+/// Environment steps per second of CPU time at 1,024 robots, random actions drawn in the shader, the best of five runs: what a
+/// software device on a shared machine can be compared by. `cargo test --release --test mabrax rates -- --ignored --nocapture`.
+#[test]
+#[ignore = "measures"]
+fn rates_by_cpu_time() {
+    let gpu = gpu();
+    let whole = json!({"planar_reduction": false});
+    let mut all: Vec<(String, Value)> = names("mabrax")
+        .into_iter()
+        .chain(names("brax"))
+        .map(|name| (name, json!({})))
+        .collect();
+    for name in ["halfcheetah_6x1", "hopper_3x1", "walker2d_2x3"] {
+        all.push((format!("mabrax/{name}"), whole.clone()));
+    }
+    for (name, asked) in all {
+        let env = make(&gpu, &name, asked.clone(), &batch(1024, Driver::Random));
+        run(&gpu, &env, true, 30);
+        floats(&gpu, &env.io().reward);
+        let rate = |_| {
+            let (begun, mut steps) = (cpu_time(), 0);
+            while cpu_time() - begun < 1.0 {
+                run(&gpu, &env, false, 20);
+                floats(&gpu, &env.io().reward);
+                steps += 20 * 1024;
+            }
+            f64::from(steps) / (cpu_time() - begun)
+        };
+        let best = (0..5).map(rate).fold(0.0, f64::max);
+        println!("{name} {asked}: {best:.0} environment steps per second of CPU time");
     }
 }
