@@ -326,7 +326,6 @@ fn wrong_robots_and_splits_are_refused() {
             &output(&[&train[..], &["--out", arg(&out)]].concat()),
             &words,
         );
-        refused(&output(&["bench", "brax/ant", "--set", &system]), &words);
         refused(&output(&["parity", arg(&path)]), &["lacks `test_vectors`"]);
     }
     train_refused(
