@@ -16,12 +16,6 @@ fn put_world() {
 
 fn substep() {
     put_world();
-    if (PLANAR) {
-        // Nothing leaves the plane y = 0 (§4 planar robots); said here, half of the arithmetic below is known to be zero.
-        //# each link
-        body[$i] = flat(body[$i]);
-        //# end
-    }
     //# each body
     let before$i = body[$i];
     var f$i = Wrench(vec3(0.0), vec3(0.0));
@@ -101,12 +95,6 @@ fn substep() {
     //# each link
     body[$i] = settled_velocities(LINK_$i, body[$i], f$i.force, f$i.torque, count$i);
     //# end
-}
-
-/// The link within the plane y = 0.
-fn flat(b: Body) -> Body {
-    let r = vec4(b.r.x, 0.0, b.r.z, 0.0);
-    return Body(vec3(b.p.x, 0.0, b.p.z), r, vec3(0.0, b.w.y, 0.0), vec3(b.v.x, 0.0, b.v.z), matrix(r));
 }
 
 // ---- state -----------------------------------------------------------------------------------------------------------

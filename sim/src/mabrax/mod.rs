@@ -325,7 +325,6 @@ impl MabraxConfig {
         let cost = o.control_cost.unwrap_or(t.control_cost);
         let tables = Tables::of(self);
         constants
-            .flag("PLANAR", o.planar_reduction && s.planar())
             .flag("KEEPS_JOINTS", self.keeps_joints)
             .uint("WIDTH", self.widths().1)
             .uint("FRAMES", self.frames)

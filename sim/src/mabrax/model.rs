@@ -161,34 +161,6 @@ impl System {
         self.links.iter().all(same)
     }
 
-    /// Nothing can leave the plane y = 0 that it begins in.
-    pub fn planar(&self) -> bool {
-        let flat = |v: [f32; 3]| v[1] == 0.0;
-        let about_y = |q: [f32; 4]| q[1] == 0.0 && q[3] == 0.0;
-        let link = |l: &Link| {
-            // y must be a principal axis of the inertia.
-            let t = tensor(wide3(l.inertia), wide4(l.inertia_rotation));
-            !l.free
-                && flat(l.position)
-                && about_y(l.rotation)
-                && flat(l.anchor)
-                && flat(l.com)
-                && t[0][1] == 0.0
-                && t[2][1] == 0.0
-        };
-        let axis = |a: [f32; 3], slide: bool| {
-            if slide {
-                flat(a)
-            } else {
-                a[0] == 0.0 && a[2] == 0.0
-            }
-        };
-        flat(self.gravity)
-            && self.links.iter().all(link)
-            && self.dofs.iter().all(|d| axis(d.axis, d.slide))
-            && self.contacts.iter().all(|c| flat(c.centre))
-    }
-
     /// The robot's constants, as `joints.wgsl` and the layouts want them.
     pub(super) fn constants(&self) -> String {
         let mut out = String::new();

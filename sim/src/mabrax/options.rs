@@ -56,8 +56,6 @@ pub struct MabraxOptions {
     pub terminate: bool,
     /// Whether a humanoid's actions in [-1, 1] are scaled to its motors' range: Brax does from 0.10.5 on.
     pub humanoid_action_scaling: bool,
-    /// Leaves out the arithmetic that is zero where a robot cannot leave the plane y = 0.
-    pub planar_reduction: bool,
 }
 
 impl Default for MabraxOptions {
@@ -77,7 +75,6 @@ impl Default for MabraxOptions {
             control_cost: None,
             terminate: true,
             humanoid_action_scaling: true,
-            planar_reduction: true,
         }
     }
 }
