@@ -79,7 +79,7 @@ fn inverse_inertia(k: Link, m: mat3x3<f32>, squared: f32, x: vec3<f32>) -> vec3<
     return m * (k.inv_inertia * (x * m));
 }
 
-/// Squared length of a rotation that was normalised since it was changed last. Without contacts none ever is (§4 step 6).
+/// Squared length of a rotation that was normalised since it was changed last. Without contacts none ever is (§4.4.6).
 fn settled(r: vec4<f32>) -> f32 {
     if (NORMALISED) { return 1.0; }
     return dot(r, r);

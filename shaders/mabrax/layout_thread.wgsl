@@ -207,7 +207,7 @@ fn centre_of_mass() -> vec3<f32> {
     return sum;
 }
 
-/// The forces of the motors, along axes that are fixed in the parent (4.4 step 1).
+/// The forces of the motors, along axes that are fixed in the parent (§4.4.1).
 fn drive() {
     //# each link
     motor[$i] = Wrench(vec3(0.0), vec3(0.0));
@@ -221,7 +221,7 @@ fn drive() {
     //# end
 }
 
-/// Inertia about the robot's centre of mass, mass, and velocities of each link (2.7).
+/// Inertia about the robot's centre of mass, mass, and velocities of each link (§2.1).
 fn look_at_bodies() {
     let centre = centre_of_mass();
     //# each seen link
