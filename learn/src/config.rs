@@ -339,6 +339,14 @@ const PRESETS: &[(&str, &str)] = &[
         "babyai.ippo",
         include_str!("../../configs/babyai.ippo.toml"),
     ),
+    (
+        "mabrax.ippo",
+        include_str!("../../configs/mabrax.ippo.toml"),
+    ),
+    (
+        "mabrax.mappo",
+        include_str!("../../configs/mabrax.mappo.toml"),
+    ),
     ("mpe.ippo", include_str!("../../configs/mpe.ippo.toml")),
     ("mpe.mappo", include_str!("../../configs/mpe.mappo.toml")),
     (
