@@ -5,7 +5,7 @@
 #
 # PYTHON has jaxmarl installed. Each line of OUT is one measurement, as its program printed it, with `peer` added. Both
 # count steps of whole environments with random actions, heuristic enemies and automatic resets, compilation apart. ENV are
-# names of merit's: smax/SCENARIO, mpe/NAME, overcooked/LAYOUT; four scenarios of SMAX if there are none.
+# names of merit's: smax/SCENARIO, mpe/NAME, overcooked/LAYOUT, mabrax/SPLIT; four scenarios of SMAX if there are none.
 set -euo pipefail
 if [ $# -lt 3 ]; then
     sed -n '2,8s/^# \{0,1\}//p' "$0"
