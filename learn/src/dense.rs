@@ -73,8 +73,8 @@ impl Rows {
         }
     }
 
-    /// New ones for `columns` numbers. A row begins at every fourth word, since a software device loads four words at once for the
-    /// price of one; who writes the rows fills them up with zeros.
+    /// New ones for `columns` numbers. Rows are whole vectors of four, so that kernels take four inputs at a time whatever the number
+    /// of columns; who writes the rows fills them up with zeros.
     pub fn padded(gpu: &Gpu, what: &str, rows: usize, columns: usize) -> Self {
         let stride = columns.next_multiple_of(4);
         Self {
@@ -183,6 +183,17 @@ pub fn input_blocks(gpu: &Gpu, layer: &Dense) -> Option<Vec<Range<usize>>> {
         .find(|&width| fits(width) || width == unit)
         .filter(|&width| fits(width));
     width.map(split)
+}
+
+/// The [`input_blocks`] of a layer that invocations take by rows; none where they take patches.
+fn row_blocks(
+    gpu: &Gpu,
+    shape: &Shape,
+    layer: &Dense,
+    regions: &[&Region],
+) -> Option<Vec<Range<usize>>> {
+    let fits = layer.bias_from == 0 && by_rows(shape, layer) && begins_aligned(regions);
+    fits.then(|| input_blocks(gpu, layer)).flatten()
 }
 
 /// Whether a member's part may begin wherever rows do: parts are whole multiples of [`UNIFORM_WORDS`] words then.
@@ -300,11 +311,7 @@ impl Forward {
         y: &Region,
     ) -> Self {
         let c = constants(shape, layer).uint("X_STRIDE", x.stride);
-        let aligned = by_rows(shape, layer) && begins_aligned(&[params, &x.region, y]);
-        if layer.bias_from == 0
-            && aligned
-            && let Some(blocks) = input_blocks(gpu, layer)
-        {
+        if let Some(blocks) = row_blocks(gpu, shape, layer, &[params, &x.region, y]) {
             let products = blocks.iter().map(|inputs| {
                 let parts = (0..shape.members).map(|p| {
                     [
@@ -368,11 +375,7 @@ impl Backward {
         let c = constants(shape, layer)
             .uint("ACT", below as usize)
             .flag("ADD", add);
-        let aligned = by_rows(shape, layer) && begins_aligned(&[params, dy, x, dx]);
-        if layer.bias_from == 0
-            && aligned
-            && let Some(blocks) = input_blocks(gpu, layer)
-        {
+        if let Some(blocks) = row_blocks(gpu, shape, layer, &[params, dy, x, dx]) {
             let products = blocks.iter().map(|inputs| {
                 let parts = (0..shape.members).map(|p| {
                     [

@@ -1,6 +1,6 @@
 """How often scripted teams win JaxMARL's 3m against its heuristic: 1,024 episodes each.
 
-    pip install -r reference/requirements.txt && python scripted.py
+    pip install jaxmarl==0.2.0 && python scripted.py
 
 Every policy knows positions and health of all units and shoots whenever it can; they differ in whom they shoot and in what they do
 until then.
