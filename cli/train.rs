@@ -24,7 +24,7 @@ pub struct Train {
     /// Environment, as `merit envs` lists them
     #[arg(long)]
     env: Option<String>,
-    /// Algorithm: ippo or mappo
+    /// Algorithm: ippo, mappo, coma, dae or gpae
     #[arg(long)]
     algo: Option<String>,
     /// Environment steps of each seed: 200k, 1M, 1e7

@@ -91,7 +91,7 @@ impl Actor {
             let log_probs = gpu.storage("log-probabilities", 4 * sizes.rows() as u64);
             let memory = net
                 .trunk
-                .map(|t| Memory::new(gpu, sizes.rows(), t.hidden()));
+                .map(|t| Memory::new(gpu, sizes.rows(), t.hidden(), 1));
             let carried = gpu.storage("nothing carried", 4 * sizes.rows() as u64);
             let remembered = memory.as_ref().map(|m| Remembered {
                 memory: &m.state,

@@ -32,10 +32,11 @@ pub struct Adam {
 }
 
 /// What all optimisers of a run have in common.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct AdamConfig {
     pub epsilon: f64,
-    pub max_grad_norm: f64,
+    /// A bound for each optimiser.
+    pub max_grad_norm: Vec<f32>,
 }
 
 impl Adam {
@@ -44,7 +45,7 @@ impl Adam {
         gpu: &Gpu,
         shape: &Shape,
         ends: &[usize],
-        config: AdamConfig,
+        config: &AdamConfig,
         learning_rate: &[f32],
         ticks: &Ticks,
     ) -> Self {
@@ -75,7 +76,7 @@ impl Adam {
             .float("BETA_1", BETA_1)
             .float("BETA_2", BETA_2)
             .float("EPSILON", config.epsilon)
-            .float("MAX_NORM", config.max_grad_norm);
+            .floats("MAX_NORM", &config.max_grad_norm);
         let kernel = |entry: &str| {
             let binds = [
                 Bind::Tick(ticks),

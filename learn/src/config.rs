@@ -18,6 +18,12 @@ pub enum Algo {
     Ippo,
     /// Multi-agent PPO: the critic sees the world state.
     Mappo,
+    /// PPO with the counterfactual advantage of a critic of the own actions.
+    Coma,
+    /// Difference advantage estimation: GAE less what a learned reward model expects without the agent.
+    Dae,
+    /// Generalised per-agent advantage estimation: values that see what the others did.
+    Gpae,
 }
 
 impl Algo {
@@ -26,6 +32,9 @@ impl Algo {
         match self {
             Self::Ippo => "ippo",
             Self::Mappo => "mappo",
+            Self::Coma => "coma",
+            Self::Dae => "dae",
+            Self::Gpae => "gpae",
         }
     }
 }
@@ -56,6 +65,45 @@ pub enum RnnReset {
     /// Only where the agent itself was dead on the previous step: JaxMARL's behaviour, which carries the memory of those
     /// alive at the end into the next episode.
     AgentDone,
+}
+
+/// Weights of the traces over rollouts that older policies collected (`ppo_family.md` §8.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trace {
+    /// Double truncation: λ · min(1, ρⁱ · min(η, ρ⁻ⁱ)).
+    Dt,
+    /// Of the team's ratio: λ · min(1, ρ).
+    St,
+    /// Of the agent's: λ · min(1, ρⁱ).
+    It,
+    /// λ: as if this policy had collected them.
+    None,
+    /// ρ, whatever it is.
+    Full,
+}
+
+/// Whose probabilities PPO's ratio is against on rollouts that older policies collected (`ppo_family.md` §8.6): μ collected, π_k is the
+/// policy when the update began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActorRatio {
+    /// π/μ, clipped about 1.
+    Behaviour,
+    /// π/μ, clipped about π_k/μ.
+    Geppo,
+    /// π/π_k, clipped about 1, times min(1, π_k/μ).
+    Weighted,
+}
+
+/// Whether GPAE's critic sees what the other agents did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CriticActions {
+    /// Behind the state and the agent's number, the own one blank.
+    Concat,
+    /// Not at all: MAPPO with the same traces and the same rollouts again.
+    None,
 }
 
 /// Everything that decides what a run computes.
@@ -110,6 +158,23 @@ pub struct Config {
     /// Bootstrap from the final state where the step limit cut an episode; JaxMARL does not.
     pub bootstrap_truncated: bool,
 
+    /// GPAE: rollouts that are learned from, the newest and those before it, `M`. 1: on-policy.
+    pub reuse: usize,
+    /// GPAE: weights of the traces over older rollouts.
+    pub trace: Trace,
+    /// GPAE: bound of the others' ratio in `trace = "dt"`, slightly above 1.
+    pub eta: f64,
+    /// GPAE: the policy's ratio on older rollouts.
+    pub actor_ratio: ActorRatio,
+    /// GPAE: what the critic sees of the others.
+    pub critic_actions: CriticActions,
+    /// DAE: weight β of the expected reward that is taken off, 0 (GAE) to 1.
+    pub dae_beta: f64,
+    /// DAE: the critic's target is the shaped advantage plus the value, as in the published code; else GAE's.
+    pub dae_shaped_target: bool,
+    /// DAE: reward models, whose mean is used.
+    pub reward_models: usize,
+
     /// Environment steps (per member) over which the weight of shaped rewards falls linearly from 1 to 0, in environments
     /// that have them (JaxMARL's Overcooked: 2.5M); 0 leaves the environment's own coefficient.
     pub reward_shaping_horizon: u64,
@@ -162,6 +227,14 @@ impl Default for Config {
             anneal_ent_coef: false,
             vf_coef: 0.5,
             bootstrap_truncated: false,
+            reuse: 4,
+            trace: Trace::Dt,
+            eta: 1.05,
+            actor_ratio: ActorRatio::Behaviour,
+            critic_actions: CriticActions::Concat,
+            dae_beta: 0.1,
+            dae_shaped_target: true,
+            reward_models: 2,
             reward_shaping_horizon: 0,
             log_every: 10_000,
             checkpoint_every: 200_000,
@@ -339,6 +412,8 @@ const PRESETS: &[(&str, &str)] = &[
         "babyai.ippo",
         include_str!("../../configs/babyai.ippo.toml"),
     ),
+    ("coma", include_str!("../../configs/coma.toml")),
+    ("gpae", include_str!("../../configs/gpae.toml")),
     (
         "mabrax.ippo",
         include_str!("../../configs/mabrax.ippo.toml"),
@@ -364,7 +439,16 @@ const PRESETS: &[(&str, &str)] = &[
 /// What applies to `env` and `algo`, the more general first.
 fn presets(env: &str, algo: &str) -> Result<Vec<Layer>, ConfigError> {
     let family = env.split('/').next().unwrap_or(env);
-    let wanted = [format!("{family}.{algo}"), format!("{env}.{algo}")];
+    // These are MAPPO with other advantages: what was tuned for it holds for them.
+    let mut wanted = match algo {
+        "coma" | "dae" | "gpae" => vec![format!("{family}.mappo"), format!("{env}.mappo")],
+        _ => vec![],
+    };
+    wanted.extend([
+        algo.to_owned(),
+        format!("{family}.{algo}"),
+        format!("{env}.{algo}"),
+    ]);
     let mut found = Vec::new();
     for name in wanted {
         for (_, text) in PRESETS.iter().filter(|(n, _)| *n == name) {
@@ -379,7 +463,10 @@ fn presets(env: &str, algo: &str) -> Result<Vec<Layer>, ConfigError> {
 /// The names that a text key takes, where it is a choice.
 fn choices(key: &str) -> Option<&'static [&'static str]> {
     match key {
-        "algo" => Some(&["ippo", "mappo"]),
+        "algo" => Some(&["ippo", "mappo", "coma", "dae", "gpae"]),
+        "trace" => Some(&["dt", "st", "it", "none", "full"]),
+        "actor_ratio" => Some(&["behaviour", "geppo", "weighted"]),
+        "critic_actions" => Some(&["concat", "none"]),
         "network" => Some(&["ff", "gru"]),
         "activation" => Some(&["relu", "tanh"]),
         "rnn_reset" => Some(&["episode_or_agent", "agent_done"]),
@@ -388,6 +475,14 @@ fn choices(key: &str) -> Option<&'static [&'static str]> {
 }
 
 impl Config {
+    /// Rollouts that stay on the device: the one that is learned from, or the last [`Config::reuse`] of them.
+    pub fn rollouts_kept(&self) -> usize {
+        match self.algo {
+            Algo::Gpae => self.reuse,
+            _ => 1,
+        }
+    }
+
     /// Whether dense layers give an invocation whole rows.
     pub(crate) fn by_rows(&self, gpu: &Gpu) -> bool {
         self.by_rows.unwrap_or(gpu.is_software())
@@ -476,6 +571,15 @@ impl Config {
         fraction("gae_lambda", self.gae_lambda)?;
         let log_std = self.log_std_init;
         number("log_std_init", log_std, log_std.abs() <= 10.0, "-10 to 10")?;
+        count("reuse", self.reuse as u64, 64)?;
+        count("reward_models", self.reward_models as u64, 8)?;
+        number(
+            "eta",
+            self.eta,
+            self.eta >= 1.0 && self.eta.is_finite(),
+            "1 or more",
+        )?;
+        fraction("dae_beta", self.dae_beta)?;
         weight("ent_coef", self.ent_coef)?;
         weight("vf_coef", self.vf_coef)
     }
@@ -524,7 +628,8 @@ fn coerce(layer: &Layer, key: &str, value: &Value, default: &Value) -> Result<Va
         (Value::String(_), Value::String(text)) => match choices(key) {
             Some(names) if !names.contains(&text.as_str()) => {
                 let near = nearest(text, names.iter().copied());
-                return Err(wrong(names.join(" or "), near));
+                let (last, others) = names.split_last().unwrap_or((&"", &[]));
+                return Err(wrong(format!("{} or {last}", others.join(", ")), near));
             }
             _ => Some(value.clone()),
         },
@@ -622,7 +727,7 @@ mod tests {
         embedded.sort();
         assert_eq!(names, embedded);
         for name in names {
-            let (env, algo) = name.rsplit_once('.').expect("env.algo");
+            let (env, algo) = name.rsplit_once('.').unwrap_or(("smax/3m", &name));
             let env = if env.contains('/') {
                 env.to_owned()
             } else {
@@ -636,7 +741,15 @@ mod tests {
 
     #[test]
     fn choices_are_those_of_the_enums() {
-        for key in ["algo", "network", "activation", "rnn_reset"] {
+        for key in [
+            "algo",
+            "network",
+            "activation",
+            "rnn_reset",
+            "trace",
+            "actor_ratio",
+            "critic_actions",
+        ] {
             for name in choices(key).expect("a choice") {
                 Config::resolve(&[set(&[&format!("{key}={name}")])]).expect("resolves");
             }
@@ -651,7 +764,7 @@ mod tests {
         );
         assert_eq!(
             error(&["algo=mapo"]),
-            "--set: `algo` cannot be `mapo`; it takes ippo or mappo, did you mean `mappo`?"
+            "--set: `algo` cannot be `mapo`; it takes ippo, mappo, coma, dae or gpae, did you mean `mappo`?"
         );
         assert_eq!(
             error(&["envs=-4"]),

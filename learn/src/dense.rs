@@ -497,6 +497,8 @@ impl Grad {
 
 /// A stack of dense layers over a minibatch: activations between layers, none after the last.
 pub struct Stack {
+    /// `[P, rows, H]` and `H` of each layer but the last, behind the activation.
+    hidden: Vec<(Region, usize)>,
     forward: Vec<Forward>,
     backward: Vec<Backward>,
     grad: Vec<Grad>,
@@ -524,7 +526,9 @@ impl Stack {
             inner.iter().map(|l| gpu.storage(what, bytes(l))).collect()
         };
         let (outputs, grads) = (buffers("activations"), buffers("activation gradients"));
+        let hidden = outputs.iter().zip(inner);
         let mut stack = Self {
+            hidden: hidden.map(|(r, l)| (r.clone(), l.outputs)).collect(),
             forward: vec![],
             backward: vec![],
             grad: vec![],
@@ -554,6 +558,11 @@ impl Stack {
             ));
         }
         stack
+    }
+
+    /// What the hidden layers put out, `[P, rows, H]`, with `H`.
+    pub fn hidden(&self) -> impl Iterator<Item = (&Region, usize)> {
+        self.hidden.iter().map(|(region, units)| (region, *units))
     }
 
     pub fn record_forward(&self, to: &mut Recorder) {

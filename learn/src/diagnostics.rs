@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use merit_sim::gpu::{Gpu, GpuError, Region};
 
 use crate::adam::Adam;
-use crate::gae::Gae;
+use crate::gae::Estimates;
 use crate::kernel::{Bind, Constants, Kernel, Recorder, Ticks};
 use crate::loss::{Input, Loss};
 use crate::ppo::Networks;
@@ -53,7 +53,7 @@ impl Diagnostics {
         adam: &Adam,
         networks: &Networks,
         values: &Region,
-        gae: &Gae,
+        estimates: &Estimates,
         ticks: &Ticks,
     ) -> Self {
         let sums = gpu.storage("diagnostics", 4 * (sizes.members * WORDS) as u64);
@@ -79,7 +79,7 @@ impl Diagnostics {
                 Bind::Read(&loss.clip),
                 Bind::Read(&adam.norms),
                 Bind::Read(values),
-                Bind::Read(&gae.goal),
+                Bind::Read(&estimates.goal),
                 Bind::Write(&sums),
                 Bind::Read(&adam.params),
             ];

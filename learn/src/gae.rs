@@ -8,17 +8,32 @@ use crate::sizes::Sizes;
 
 const GAE: &str = include_str!("../../shaders/learn/gae.wgsl");
 
-/// Advantages `[T, P, E, A]` and the critic's targets, from rewards, ends and values.
-pub struct Gae {
+/// What every estimator writes, `[slots, P, E, A]`.
+#[derive(Clone)]
+pub struct Estimates {
     pub advantage: Region,
-    /// The critic's target, advantage plus value.
+    /// The critic's target.
     pub goal: Region,
+}
+
+impl Estimates {
+    pub fn new(gpu: &Gpu, sizes: &Sizes) -> Self {
+        let words = |what: &str| gpu.storage(what, 4 * (sizes.slots() * sizes.rows()) as u64);
+        Self {
+            advantage: words("advantages"),
+            goal: words("targets"),
+        }
+    }
+}
+
+/// Advantages of the one rollout that is kept, and the critic's targets (advantage plus value), from rewards, ends and values.
+pub struct Gae {
     kernel: Kernel,
     groups: [usize; 3],
 }
 
 impl Gae {
-    /// `values: [T + 1, P, E, A]`; `final_values: [T, P, E, A]`, the values of what episodes ended with, where the step limit
+    /// `values: [slots, P, E, A]`; `final_values: [slots, P, E, A]`, the values of what episodes ended with, where the step limit
     /// is to be bootstrapped. `discount`: γ and λ of each member.
     pub fn new(
         gpu: &Gpu,
@@ -27,9 +42,8 @@ impl Gae {
         values: &Region,
         final_values: Option<&Region>,
         discount: &[[f32; 2]],
+        estimates: &Estimates,
     ) -> Self {
-        let words = |what: &str| gpu.storage(what, 4 * (sizes.steps * sizes.rows()) as u64);
-        let (advantage, goal) = (words("advantages"), words("targets"));
         let discount = gpu.storage_from("discounts", discount);
         let constants = Constants::default()
             .uint("T", sizes.steps)
@@ -44,14 +58,12 @@ impl Gae {
             Bind::Read(values),
             Bind::Read(final_values.unwrap_or(values)),
             Bind::Read(&discount),
-            Bind::Write(&advantage),
-            Bind::Write(&goal),
+            Bind::Write(&estimates.advantage),
+            Bind::Write(&estimates.goal),
         ];
         Self {
             kernel: Kernel::new(gpu, "gae", &constants, &[GAE], &binds),
             groups: [sizes.member_rows().div_ceil(64), sizes.members, 1],
-            advantage,
-            goal,
         }
     }
 

@@ -18,9 +18,9 @@ pub enum Bind<'a> {
 #[repr(C)]
 #[derive(Clone, Copy, Default, bytemuck::Pod, bytemuck::Zeroable)]
 pub struct Tick {
-    /// Observation slot that is read.
+    /// Observation slot that is read: of a step, or the first of several.
     pub slot: u32,
-    /// Step of the rollout that is written.
+    /// Step that is written; where a dispatch is for whole rollouts, the first of the newest.
     pub step: u32,
     /// Counter of the random numbers: environment steps, or epochs, since the beginning.
     pub draw: u32,
@@ -36,7 +36,9 @@ pub struct Tick {
     pub anneal: f32,
     /// Step whose ends come before, or [`Tick::CARRIED`].
     pub before: u32,
-    pub pad: [u32; 2],
+    /// What an epoch permutes, per member.
+    pub items: u32,
+    pub pad: u32,
 }
 
 impl Tick {

@@ -4,13 +4,18 @@ pub mod actor;
 pub mod adam;
 pub mod burn_device;
 pub mod categorical;
+pub mod coma;
 pub mod config;
+pub mod credit;
+pub mod dae;
+pub mod dead_units;
 pub mod dense;
 pub mod diagnostics;
 pub mod distribution;
 pub mod evaluate;
 pub mod gae;
 pub mod gaussian;
+pub mod gpae;
 pub mod gru;
 pub mod init;
 pub mod ippo;
@@ -24,13 +29,17 @@ pub mod policy;
 pub mod ppo;
 pub mod record;
 pub mod recurrent;
+pub mod replaced;
 pub mod rng;
 pub mod run;
 pub mod sizes;
+pub mod taken;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_credit;
 pub mod timing;
 pub mod train;
 
@@ -63,6 +72,9 @@ pub fn networks(config: &config::Config, sizes: &sizes::Sizes) -> ppo::Networks 
     match config.algo {
         config::Algo::Ippo => ippo::networks(config, sizes),
         config::Algo::Mappo => mappo::networks(config, sizes),
+        config::Algo::Coma => coma::networks(config, sizes),
+        config::Algo::Dae => dae::networks(config, sizes),
+        config::Algo::Gpae => gpae::networks(config, sizes),
     }
 }
 
@@ -78,5 +90,8 @@ pub fn make(gpu: &Gpu, config: &config::Config) -> Result<Box<dyn learner::Learn
     Ok(match config.algo {
         config::Algo::Ippo => Box::new(ippo::Ippo::new(gpu, config, env)?),
         config::Algo::Mappo => Box::new(mappo::Mappo::new(gpu, config, env)?),
+        config::Algo::Coma => Box::new(coma::Coma::new(gpu, config, env)?),
+        config::Algo::Dae => Box::new(dae::Dae::new(gpu, config, env)?),
+        config::Algo::Gpae => Box::new(gpae::Gpae::new(gpu, config, env)?),
     })
 }

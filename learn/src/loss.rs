@@ -32,10 +32,12 @@ pub enum Input {
     Goal,
     /// Of the critic at collection.
     OldValue,
+    /// What the ratio is clipped about, where that is not 1.
+    Center,
 }
 
 impl Input {
-    const COUNT: usize = 7;
+    const COUNT: usize = 8;
 }
 
 /// What the loss leaves on the device.
@@ -70,7 +72,7 @@ pub struct Loss {
 }
 
 impl Loss {
-    /// Records the loss of minibatches of `rows` samples per member.
+    /// Records the loss of minibatches of `rows` samples per member; `centred`: the ratio is clipped about [`Input::Center`].
     ///
     /// # Errors
     /// [`LearnError::Burn`].
@@ -80,6 +82,7 @@ impl Loss {
         rows: usize,
         coefficients: &Coefficients,
         clip_value: bool,
+        centred: bool,
     ) -> Result<Self, LearnError> {
         let members = coefficients.clip.len();
         let batch = burn.flat(&vec![vec![members, rows]; Input::COUNT])?;
@@ -95,7 +98,7 @@ impl Loss {
         {
             gpu.write(&constants.part(i), values);
         }
-        let recorded = burn.capture(|| ppo_loss(&batch, &constants, clip_value))?;
+        let recorded = burn.capture(|| ppo_loss(&batch, &constants, clip_value, centred))?;
         let outputs = &recorded.output;
         let absent = || LearnError::Burn("the loss has no gradient".into());
         Ok(Self {
@@ -133,7 +136,7 @@ impl Loss {
 }
 
 /// The members' losses are added, so that the gradient of a member's part is its own loss's.
-fn ppo_loss(batch: &Flat, constants: &Flat, clip_value: bool) -> Outputs {
+fn ppo_loss(batch: &Flat, constants: &Flat, clip_value: bool, centred: bool) -> Outputs {
     let input = |i: Input| Tensor::<2>::from_inner(batch.tensor(i as usize));
     let constant = |i: usize| Tensor::<2>::from_inner(constants.tensor(i));
     let log_prob = input(Input::LogProb).require_grad();
@@ -141,10 +144,15 @@ fn ppo_loss(batch: &Flat, constants: &Flat, clip_value: bool) -> Outputs {
     let values = input(Input::Values).require_grad();
     let (clip, entropy_weight, value_weight) = (constant(0), constant(1), constant(2));
 
-    // Policy: the pessimistic one of the surrogate and its clipped form, min(ρA, A + ε|A|).
+    // Policy: the pessimistic one of the surrogate and its clipped form, min(ρA, A + ε|A|), or about κ, κA + ε|A|.
     let ratio = (log_prob.clone() - input(Input::OldLogProb)).exp();
     let advantage = input(Input::Advantage);
-    let limit = advantage.clone() + advantage.clone().abs() * clip.clone();
+    let center = if centred {
+        advantage.clone() * input(Input::Center)
+    } else {
+        advantage.clone()
+    };
+    let limit = center + advantage.clone().abs() * clip.clone();
     let policy_loss = -(ratio * advantage).min_pair(limit).mean_dim(1);
     let mean_entropy = entropy.clone().mean_dim(1);
 

@@ -3,10 +3,12 @@
 use merit_sim::env::EnvIo;
 use merit_sim::gpu::{Gpu, Region};
 
+use crate::config::ActorRatio;
 use crate::dense::Rows;
-use crate::gae::Gae;
+use crate::gae::Estimates;
 use crate::kernel::{Bind, Constants, Kernel, Recorder, Ticks};
 use crate::loss::{Input, Loss};
+use crate::policy::{NO_OTHERS, OTHERS, View, others_columns, others_constants};
 use crate::sizes::Sizes;
 
 pub(crate) const TICK: &str = include_str!("../../shaders/learn/tick.wgsl");
@@ -14,13 +16,18 @@ const RNG: &str = include_str!("../../shaders/common/rng.wgsl");
 pub(crate) const MINIBATCH: &str = include_str!("../../shaders/learn/minibatch.wgsl");
 const SHUFFLE: &str = include_str!("../../shaders/learn/shuffle.wgsl");
 const MOMENTS: &str = include_str!("../../shaders/learn/moments.wgsl");
+const CENTRAL: &str = include_str!("../../shaders/learn/central.wgsl");
+const BEHAVIOUR: &str = include_str!("../../shaders/learn/ratio_behaviour.wgsl");
+const OTHER_RATIOS: &str = include_str!("../../shaders/learn/ratio_others.wgsl");
 const GATHER: &str = include_str!("../../shaders/learn/gather.wgsl");
 
-/// What a minibatch is gathered from, beside the environments' [`EnvIo`] and [`Gae`].
+/// What a minibatch is gathered from, beside the environments' [`EnvIo`] and the [`Estimates`].
 pub struct Samples<'a> {
-    /// `[T, P, E, A]`
+    /// `[slots, P, E, A]`
     pub log_probs: &'a Region,
-    /// `[T + 1, P, E, A]`
+    /// ln π now, `[slots, P, E, A]`, and what it is for; where older rollouts are kept.
+    pub said: Option<(&'a Region, ActorRatio)>,
+    /// `[slots, P, E, A]`
     pub values: &'a Region,
 }
 
@@ -30,7 +37,7 @@ pub struct Minibatches {
     pub order: Region,
     /// `D` columns.
     pub actor_input: Rows,
-    /// `S (+ A)` columns, or the actor's input where the critic sees the observation.
+    /// The columns of the critic's [`View`], or the actor's input where that is the observation.
     pub critic_input: Rows,
     shuffle: Kernel,
     moments: Kernel,
@@ -40,23 +47,26 @@ pub struct Minibatches {
 }
 
 impl Minibatches {
-    /// `critic_columns`: what the critic sees beside the actor, `S` or `S + A`; 0 if it sees the observation.
     #[allow(clippy::too_many_arguments)] // Everything that a minibatch is made of.
     pub fn new(
         gpu: &Gpu,
         sizes: &Sizes,
         io: &EnvIo,
         samples: &Samples<'_>,
-        gae: &Gae,
+        estimates: &Estimates,
         loss: &Loss,
-        critic_columns: usize,
+        view: View,
         keys: &Region,
         ticks: &Ticks,
     ) -> Self {
         let (members, rows) = (sizes.members, sizes.minibatch_rows());
+        let critic_columns = view.columns(sizes);
         let words = |what: &str, n: usize| gpu.storage(what, 4 * n as u64);
         let order = words("minibatch order", members * items(sizes));
-        let moments = words("advantage moments", 2 * sizes.minibatches * members);
+        let moments = words(
+            "advantage moments",
+            2 * sizes.reuse * sizes.minibatches * members,
+        );
         let input = |what: &str, columns: usize| Rows::padded(gpu, what, members * rows, columns);
         let actor_input = input("actor minibatch", sizes.obs);
         let critic_input = input("critic minibatch", critic_columns);
@@ -64,6 +74,7 @@ impl Minibatches {
         let bits = items(sizes).next_power_of_two().trailing_zeros().max(2);
         let constants = Constants::default()
             .uint("MEMBERS", members)
+            .uint("T", sizes.steps)
             .uint("RPM", sizes.member_rows())
             .uint("AGENTS", sizes.agents)
             .uint("ITEMS", items(sizes))
@@ -72,7 +83,6 @@ impl Minibatches {
             .uint("SEQUENCES", sizes.sequences)
             .uint("OBS", sizes.obs)
             .uint("STATE", sizes.state)
-            .uint("CRITIC", critic_columns)
             .uint("N", sizes.outputs())
             .uint("OLD_LOG_PROB", loss.place(Input::OldLogProb))
             .uint("ADVANTAGE", loss.place(Input::Advantage))
@@ -93,30 +103,42 @@ impl Minibatches {
             &[
                 Bind::Tick(ticks),
                 Bind::Write(&order),
-                Bind::Read(&gae.advantage),
+                Bind::Read(&estimates.advantage),
                 Bind::Write(&moments),
             ],
         );
-        let gather = Kernel::new(
-            gpu,
-            "gather",
-            &constants,
-            &[TICK, MINIBATCH, GATHER],
-            &[
-                Bind::Tick(ticks),
-                Bind::Write(&order),
-                Bind::Read(&gae.advantage),
-                Bind::Read(&moments),
-                Bind::Read(&io.obs),
-                Bind::Read(&io.state),
-                Bind::Read(samples.log_probs),
-                Bind::Read(samples.values),
-                Bind::Read(&gae.goal),
-                Bind::Write(&actor_input.region),
-                Bind::Write(&critic_input.region),
-                Bind::Write(&loss.batch.region),
-            ],
-        );
+        let mut binds = vec![
+            Bind::Tick(ticks),
+            Bind::Write(&order),
+            Bind::Read(&estimates.advantage),
+            Bind::Read(&moments),
+            Bind::Read(&io.obs),
+            Bind::Read(&io.state),
+            Bind::Read(samples.log_probs),
+            Bind::Read(samples.values),
+            Bind::Read(&estimates.goal),
+            Bind::Write(&actor_input.region),
+            Bind::Write(&critic_input.region),
+            Bind::Write(&loss.batch.region),
+        ];
+        let (others, gather_constants) = central(sizes, &constants, view, 5, binds.len());
+        if view.others() {
+            binds.push(Bind::Read(&io.actions));
+        }
+        let (ratio, gather_constants) = match samples.said {
+            None => (BEHAVIOUR, gather_constants),
+            Some((_, ActorRatio::Behaviour)) => (BEHAVIOUR, gather_constants),
+            Some((said, ratio)) => {
+                let constants = gather_constants
+                    .uint("SAID", binds.len())
+                    .uint("CENTER", loss.place(Input::Center))
+                    .flag("WEIGHTED", ratio == ActorRatio::Weighted);
+                binds.push(Bind::Read(said));
+                (OTHER_RATIOS, constants)
+            }
+        };
+        let files = [TICK, MINIBATCH, others, CENTRAL, ratio, GATHER];
+        let gather = Kernel::new(gpu, "gather", &gather_constants, &files, &binds);
         let critic_input = if critic_columns == 0 {
             actor_input.clone()
         } else {
@@ -139,12 +161,13 @@ impl Minibatches {
         self.constants.clone()
     }
 
-    /// A new order for the epoch of `tick`, and the moments of all of its minibatches.
-    pub fn record_epoch(&self, to: &mut Recorder, tick: usize) {
+    /// A new order for the epoch of `tick`, over the samples of `rollouts`, and the moments of all of its minibatches.
+    pub fn record_epoch(&self, to: &mut Recorder, tick: usize, rollouts: usize) {
         let s = &self.sizes;
-        self.shuffle
-            .record(to, tick, [items(s).div_ceil(64), s.members, 1]);
-        self.moments.record(to, tick, [s.minibatches, s.members, 1]);
+        let groups = (rollouts * items_of_one(s)).div_ceil(64);
+        self.shuffle.record(to, tick, [groups, s.members, 1]);
+        let minibatches = rollouts * s.minibatches;
+        self.moments.record(to, tick, [minibatches, s.members, 1]);
     }
 
     pub fn record_gather(&self, to: &mut Recorder, tick: usize) {
@@ -154,8 +177,78 @@ impl Minibatches {
     }
 }
 
-/// What is permuted, per member: samples, or whole sequences.
+/// For `central.wgsl`, the state's binding and that of the actions: who sees them, and the constants.
+fn central(
+    sizes: &Sizes,
+    constants: &Constants,
+    view: View,
+    world: usize,
+    told: usize,
+) -> (&'static str, Constants) {
+    let columns = view.columns(sizes);
+    let constants = constants
+        .clone()
+        .uint("CRITIC", columns)
+        .uint("WORLD", world);
+    if view.others() {
+        let first = columns - others_columns(sizes);
+        let constants = constants.uint("SHARE", sizes.agents);
+        (OTHERS, others_constants(sizes, constants, first, told))
+    } else {
+        (NO_OTHERS, constants.uint("FIRST_OTHER", columns))
+    }
+}
+
+/// A minibatch's inputs of a network that is neither actor nor critic.
+pub struct ModelInput {
+    pub rows: Rows,
+    kernel: Kernel,
+    groups: [usize; 3],
+}
+
+impl ModelInput {
+    /// What `view` shows of the world, with what the others did if it shows that.
+    pub fn new(
+        gpu: &Gpu,
+        minibatches: &Minibatches,
+        io: &EnvIo,
+        view: View,
+        ticks: &Ticks,
+    ) -> Self {
+        let sizes = &minibatches.sizes;
+        let all = sizes.members * sizes.minibatch_rows();
+        let rows = Rows::padded(gpu, "model minibatch", all, view.columns(sizes));
+        let mut binds = vec![
+            Bind::Tick(ticks),
+            Bind::Write(&minibatches.order),
+            Bind::Read(&io.state),
+            Bind::Write(&rows.region),
+        ];
+        let (others, constants) = central(sizes, &minibatches.constants, view, 2, binds.len());
+        if view.others() {
+            binds.push(Bind::Read(&io.actions));
+        }
+        let file = include_str!("../../shaders/learn/gather_central.wgsl");
+        let files = [TICK, MINIBATCH, others, CENTRAL, file];
+        Self {
+            kernel: Kernel::new(gpu, "gather_central", &constants, &files, &binds),
+            groups: [sizes.minibatch_rows().div_ceil(8), sizes.members, 1],
+            rows,
+        }
+    }
+
+    pub fn record(&self, to: &mut Recorder, tick: usize) {
+        self.kernel.record(to, tick, self.groups);
+    }
+}
+
+/// What is permuted, per member, where all rollouts are there.
 fn items(sizes: &Sizes) -> usize {
+    sizes.reuse * items_of_one(sizes)
+}
+
+/// What a rollout adds to it: its samples, or whole sequences.
+pub fn items_of_one(sizes: &Sizes) -> usize {
     match sizes.sequences {
         0 => sizes.samples(),
         _ => sizes.member_rows(),

@@ -26,6 +26,12 @@ const GRU_NET: &str = include_str!("../../shaders/learn/gru_net.wgsl");
 const GRU_POLICY: &str = include_str!("../../shaders/learn/gru_policy.wgsl");
 const GRU_VALUE: &str = include_str!("../../shaders/learn/gru_value.wgsl");
 const RESETS: &str = include_str!("../../shaders/learn/resets.wgsl");
+pub(crate) const OTHERS: &str = include_str!("../../shaders/learn/others.wgsl");
+pub(crate) const NO_OTHERS: &str = include_str!("../../shaders/learn/no_others.wgsl");
+const STORED_CATEGORICAL: &str = include_str!("../../shaders/learn/stored_categorical.wgsl");
+const STORED_GAUSSIAN: &str = include_str!("../../shaders/learn/stored_gaussian.wgsl");
+const STORED_POLICY: &str = include_str!("../../shaders/learn/stored_policy.wgsl");
+const GRU_STORED_POLICY: &str = include_str!("../../shaders/learn/gru_stored_policy.wgsl");
 const RESET_IN: &str = include_str!("../../shaders/learn/reset_in.wgsl");
 
 /// Rows of an invocation's patch: fewer than in training, where there are more of them to go round.
@@ -74,8 +80,100 @@ fn tile_rows(c: &Context<'_>, net: &Network) -> usize {
     rows
 }
 
-/// `share` rows read one input row; with `one_hot` the row's number among them is appended to the input.
-fn constants(c: &Context<'_>, net: &Network, share: usize, one_hot: bool) -> Constants {
+/// What a network reads.
+#[derive(Clone, Copy)]
+struct Inputs<'a> {
+    /// `[slots, P, E, …]`
+    region: &'a Region,
+    /// Rows that read the same of it.
+    share: usize,
+    /// The row's number among those is appended.
+    one_hot: bool,
+    /// The actions `[slots, P, E, A]` of which those of the other agents are appended.
+    told: Option<&'a Region>,
+}
+
+impl<'a> Inputs<'a> {
+    /// `view` of observations or states, and of what was done.
+    fn of(view: View, sizes: &Sizes, region: &'a Region, told: &'a Region) -> Self {
+        Self {
+            region,
+            share: if view == View::Observation {
+                1
+            } else {
+                sizes.agents
+            },
+            one_hot: view.agent_id(),
+            told: view.others().then_some(told),
+        }
+    }
+
+    fn observations(region: &'a Region) -> Self {
+        Self {
+            region,
+            share: 1,
+            one_hot: false,
+            told: None,
+        }
+    }
+
+    /// Columns of the network's input that are written out or a number's one-hot, not another agent's action.
+    fn dense(&self, c: &Context<'_>, net: &Network) -> usize {
+        net.inputs() - self.told.map_or(0, |_| others_columns(c.sizes))
+    }
+
+    /// `binding`: the one that the actions take.
+    fn constants(
+        &self,
+        c: &Context<'_>,
+        net: &Network,
+        constants: Constants,
+        binding: usize,
+    ) -> Constants {
+        let dense = self.dense(c, net);
+        let constants = constants
+            .uint("SHARE", self.share)
+            .flag("ONE_HOT", self.one_hot)
+            .uint("IN", dense - if self.one_hot { self.share } else { 0 })
+            .uint("DENSE", dense);
+        match self.told {
+            None => constants,
+            Some(_) => others_constants(c.sizes, constants, dense, binding),
+        }
+    }
+
+    fn source(&self) -> &'static str {
+        if self.told.is_some() {
+            OTHERS
+        } else {
+            NO_OTHERS
+        }
+    }
+}
+
+/// Columns of all agents' actions.
+pub(crate) fn others_columns(sizes: &Sizes) -> usize {
+    sizes.agents * sizes.outputs()
+}
+
+/// For `others.wgsl`; `first`: the column of the first agent's.
+pub(crate) fn others_constants(
+    sizes: &Sizes,
+    constants: Constants,
+    first: usize,
+    binding: usize,
+) -> Constants {
+    constants
+        .uint("FIRST_OTHER", first)
+        .uint("BLOCK_WIDTH", sizes.outputs())
+        .flag(
+            "CONTINUOUS",
+            matches!(sizes.actions, ActionSpace::Continuous(_)),
+        )
+        .uint("TOLD", binding)
+}
+
+fn constants(c: &Context<'_>, net: &Network) -> Constants {
     let blocks = Blocks::new(c, net);
     let (rows, columns) = (tile_rows(c, net), patch_columns(net));
     let group = match blocks {
@@ -87,10 +185,7 @@ fn constants(c: &Context<'_>, net: &Network, share: usize, one_hot: bool) -> Con
     let mut constants = Constants::default()
         .uint("MEMBERS", c.sizes.members)
         .uint("RPM", c.sizes.member_rows())
-        .uint("SHARE", share)
-        .flag("ONE_HOT", one_hot)
         .uint("STRIDE", c.stride)
-        .uint("IN", net.inputs() - if one_hot { share } else { 0 })
         .uint("HIDDEN", net.hidden())
         .uint("OUT", net.outputs())
         .uint("N", net.outputs())
@@ -211,21 +306,31 @@ struct Tiles {
 }
 
 impl Tiles {
-    /// `binds` are the bindings from 2 on: tick and weights come first. `files` follow tick, activation and network.
+    /// `binds` are the bindings from 3 on: tick, weights and inputs come first. `files` follow tick, activation and network.
+    #[allow(clippy::too_many_arguments)] // What is compiled, for what, on what.
     fn feed_forward(
         c: &Context<'_>,
         net: &Network,
+        inputs: Inputs<'_>,
         entry: &str,
         constants: Constants,
         files: &[&str],
         binds: &[Bind<'_>],
         slots: usize,
     ) -> Self {
+        let constants = inputs.constants(c, net, constants, binds.len() + 3);
+        let told = inputs.told.map(Bind::Read);
+        let binds: Vec<_> = [Bind::Read(inputs.region)]
+            .into_iter()
+            .chain(binds.iter().copied())
+            .chain(told)
+            .collect();
+        let files = [files, &[inputs.source()]].concat();
         let tiles = c.sizes.member_rows().div_ceil(tile_rows(c, net));
         let members = c.sizes.members;
         let Some(blocks) = Blocks::new(c, net) else {
-            let binds = [&[Bind::Tick(c.ticks), Bind::Read(c.params)], binds].concat();
-            let sources = [&[TICK, ACTIVATION, MLP], files].concat();
+            let binds = [&[Bind::Tick(c.ticks), Bind::Read(c.params)], &binds[..]].concat();
+            let sources = [&[TICK, ACTIVATION, MLP], &files[..]].concat();
             return Self {
                 kernels: vec![Kernel::new(c.gpu, entry, &constants, &sources, &binds)],
                 groups: [tiles, members, slots],
@@ -234,7 +339,7 @@ impl Tiles {
         let who = binds.len() + 2;
         let constants = constants.uint("WHO", who);
         let first_layer = blocks.source(net, who + 1);
-        let sources = [&[TICK, ACTIVATION, MLP_ROW, &first_layer], files].concat();
+        let sources = [&[TICK, ACTIVATION, MLP_ROW, &first_layer], &files[..]].concat();
         let mut kernels: Vec<Kernel> = Vec::new();
         for p in 0..members {
             let weights = c
@@ -246,7 +351,7 @@ impl Tiles {
                 .gpu
                 .storage_from("member", &[[p as u32, net.hidden() as u32 / 4, 0, 0]]);
             let first = [Bind::Tick(c.ticks), Bind::Uniform(&weights)];
-            let binds = [&first, binds, &[Bind::Uniform(&who)], &parts[..]].concat();
+            let binds = [&first[..], &binds, &[Bind::Uniform(&who)], &parts].concat();
             kernels.push(match kernels.first() {
                 None => Kernel::new(c.gpu, entry, &constants, &sources, &binds),
                 Some(first) => first.rebound(c.gpu, &binds),
@@ -259,8 +364,14 @@ impl Tiles {
     }
 
     fn record(&self, to: &mut Recorder, tick: usize) {
+        self.record_over(to, tick, self.groups[2]);
+    }
+
+    /// Over another number of slots or rollouts.
+    fn record_over(&self, to: &mut Recorder, tick: usize, slots: usize) {
+        let [tiles, members, _] = self.groups;
         for kernel in &self.kernels {
-            kernel.record(to, tick, self.groups);
+            kernel.record(to, tick, [tiles, members, slots]);
         }
     }
 }
@@ -292,9 +403,9 @@ impl Policy {
         log_probs: &Region,
         remembered: Option<Remembered<'_>>,
     ) -> Self {
-        let constants = constants(c, net, 1, false);
+        let inputs = Inputs::observations(&io.obs);
+        let constants = constants(c, net);
         let io_binds = [
-            Bind::Read(&io.obs),
             Bind::Read(&io.avail),
             Bind::Read(keys),
             Bind::Write(&io.actions),
@@ -307,13 +418,19 @@ impl Policy {
         };
         let Some(remembered) = remembered else {
             let files = [RNG, density, sample, POLICY];
-            let tiles = Tiles::feed_forward(c, net, "policy", constants, &files, &io_binds, 1);
+            let tiles =
+                Tiles::feed_forward(c, net, inputs, "policy", constants, &files, &io_binds, 1);
             return Self(tiles);
         };
         let sources = [
-            TICK, ACTIVATION, GRU_NET, RNG, density, sample, RESETS, GRU_POLICY,
+            TICK, ACTIVATION, GRU_NET, NO_OTHERS, RNG, density, sample, RESETS, GRU_POLICY,
         ];
-        let first = [Bind::Tick(c.ticks), Bind::Read(c.params)];
+        let constants = inputs.constants(c, net, constants, 0);
+        let first = [
+            Bind::Tick(c.ticks),
+            Bind::Read(c.params),
+            Bind::Read(inputs.region),
+        ];
         let mut binds = [&first[..], &io_binds].concat();
         binds.push(Bind::Write(remembered.memory));
         let constants = reset_constants(c, constants, binds.len());
@@ -334,6 +451,94 @@ impl Policy {
     }
 }
 
+/// What the policy says now of the steps that are stored.
+pub struct StoredPolicy {
+    tiles: Tiles,
+    recurrent: bool,
+    steps: usize,
+}
+
+impl StoredPolicy {
+    /// `said`: the log-probabilities of what was done, `[slots, P, E, A]`, or with `probabilities` those of every discrete action,
+    /// `[slots, P, E, A, N]`. `memory`: of recurrent networks, where they forgot and what they remembered when the rollouts began.
+    pub fn new(
+        c: &Context<'_>,
+        net: &Network,
+        io: &EnvIo,
+        said: &Region,
+        probabilities: bool,
+        memory: Option<(&Region, &Region)>,
+    ) -> Self {
+        let inputs = Inputs::observations(&io.obs);
+        let constants = constants(c, net).flag("PROBABILITIES", probabilities);
+        let binds = [
+            Bind::Read(&io.avail),
+            Bind::Read(&io.actions),
+            Bind::Write(said),
+        ];
+        let [density, say] = match c.sizes.actions {
+            ActionSpace::Discrete(_) => ["", STORED_CATEGORICAL],
+            ActionSpace::Continuous(_) => [DENSITY, STORED_GAUSSIAN],
+        };
+        let tiles = match memory {
+            None => {
+                let files = [density, say, STORED_POLICY];
+                Tiles::feed_forward(
+                    c,
+                    net,
+                    inputs,
+                    "stored_policy",
+                    constants,
+                    &files,
+                    &binds,
+                    1,
+                )
+            }
+            Some((reset_in, start)) => {
+                let constants = inputs.constants(c, net, constants, 0);
+                let first = [
+                    Bind::Tick(c.ticks),
+                    Bind::Read(c.params),
+                    Bind::Read(inputs.region),
+                ];
+                let last = [Bind::Read(reset_in), Bind::Read(start)];
+                let binds = [&first[..], &binds, &last].concat();
+                let sources = [
+                    TICK,
+                    ACTIVATION,
+                    GRU_NET,
+                    NO_OTHERS,
+                    density,
+                    say,
+                    GRU_STORED_POLICY,
+                ];
+                Tiles {
+                    kernels: vec![Kernel::new(
+                        c.gpu,
+                        "stored_policy",
+                        &constants,
+                        &sources,
+                        &binds,
+                    )],
+                    groups: groups(c, net),
+                }
+            }
+        };
+        Self {
+            tiles,
+            recurrent: memory.is_some(),
+            steps: c.sizes.steps,
+        }
+    }
+
+    /// Of `rollouts` consecutive ones, from that at the tick's slot on.
+    pub fn record(&self, to: &mut Recorder, tick: usize, rollouts: usize) {
+        let slots = rollouts * (self.steps + 1);
+        let groups = if self.recurrent { rollouts } else { slots };
+        self.tiles.record_over(to, tick, groups);
+    }
+}
+
 /// What a critic looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum View {
@@ -341,43 +546,55 @@ pub enum View {
     Observation,
     /// The world state, and which agent asks if `agent_id`.
     World { agent_id: bool },
+    /// The world state, which agent asks, and what the others did (`ppo_family.md` §8.5).
+    WorldAndOthers,
 }
 
 impl View {
     /// Columns of the critic's own input, 0 where it sees the observation.
     pub fn columns(self, sizes: &Sizes) -> usize {
+        let id = if self.agent_id() { sizes.agents } else { 0 };
         match self {
             Self::Observation => 0,
-            Self::World { agent_id: false } => sizes.state,
-            Self::World { agent_id: true } => sizes.state + sizes.agents,
+            Self::World { .. } => sizes.state + id,
+            Self::WorldAndOthers => sizes.state + id + others_columns(sizes),
         }
     }
 
-    /// Rows that share an input row, and whether each adds its number.
-    fn sharing(self, sizes: &Sizes) -> (usize, bool) {
-        match self {
-            Self::Observation => (1, false),
-            Self::World { agent_id } => (sizes.agents, agent_id),
-        }
+    fn agent_id(self) -> bool {
+        matches!(self, Self::World { agent_id: true } | Self::WorldAndOthers)
+    }
+
+    pub fn others(self) -> bool {
+        self == Self::WorldAndOthers
     }
 }
 
-/// The critic's values.
-pub struct Value(Tiles);
+/// The critic's values, or those of each own action.
+pub struct Value {
+    tiles: Tiles,
+    /// Workgroups in z for a rollout.
+    per_rollout: usize,
+}
 
 impl Value {
-    /// Of slots 0 to T of `inputs: [T + 1, P, E, …]`.
-    pub fn of_rollout(
+    /// Of rollouts: `inputs: [slots, P, E, …]`, `values: [slots, P, E, A]` (`, N`), `told` what was done.
+    pub fn of_rollouts(
         c: &Context<'_>,
         net: &Network,
         view: View,
         inputs: &Region,
+        told: &Region,
         values: &Region,
     ) -> Self {
-        Self::feed_forward(c, net, view, inputs, values, false)
+        let inputs = Inputs::of(view, c.sizes, inputs, told);
+        Self {
+            tiles: Self::feed_forward(c, net, inputs, values, false),
+            per_rollout: c.sizes.steps + 1,
+        }
     }
 
-    /// Of what episodes ended with, `inputs: [P, E, …]`, to the step of the tick.
+    /// Of what episodes ended with, `inputs: [P, E, …]`, to the step of the tick. Nobody acted there: not for critics that see it.
     pub fn of_ends(
         c: &Context<'_>,
         net: &Network,
@@ -385,62 +602,69 @@ impl Value {
         inputs: &Region,
         values: &Region,
     ) -> Self {
-        Self::feed_forward(c, net, view, inputs, values, true)
+        let inputs = Inputs::of(view, c.sizes, inputs, inputs);
+        Self {
+            tiles: Self::feed_forward(c, net, inputs, values, true),
+            per_rollout: 1,
+        }
     }
 
     fn feed_forward(
         c: &Context<'_>,
         net: &Network,
-        view: View,
-        inputs: &Region,
+        inputs: Inputs<'_>,
         values: &Region,
         ends: bool,
-    ) -> Self {
-        let (share, one_hot) = view.sharing(c.sizes);
-        let constants = constants(c, net, share, one_hot).flag("FINAL", ends);
-        let binds = [Bind::Read(inputs), Bind::Write(values)];
-        let slots = if ends { 1 } else { c.sizes.steps + 1 };
-        let tiles = Tiles::feed_forward(c, net, "value", constants, &[VALUE], &binds, slots);
-        Self(tiles)
+    ) -> Tiles {
+        let constants = constants(c, net).flag("FINAL", ends);
+        let binds = [Bind::Write(values)];
+        Tiles::feed_forward(c, net, inputs, "value", constants, &[VALUE], &binds, 1)
     }
 
-    /// The same for a recurrent critic that remembered `start` in front of slot 0; what it remembers in front of slot T goes
-    /// to `memory`, both `[P, E, A, H]`.
+    /// Of rollouts, for a recurrent critic that remembered `start: [M, P, E, A, H]` in front of them; what it remembers in front of
+    /// the last slot of the newest goes to `memory: [P, E, A, H]`.
     #[allow(clippy::too_many_arguments)] // The memory at both ends, and what lies between.
     pub fn recurrent(
         c: &Context<'_>,
         net: &Network,
         view: View,
         inputs: &Region,
+        told: &Region,
         reset_in: &Region,
         start: &Region,
         memory: &Region,
         values: &Region,
     ) -> Self {
-        let (share, one_hot) = view.sharing(c.sizes);
-        let binds = [
+        let inputs = Inputs::of(view, c.sizes, inputs, told);
+        let mut binds = vec![
             Bind::Tick(c.ticks),
             Bind::Read(c.params),
-            Bind::Read(inputs),
+            Bind::Read(inputs.region),
             Bind::Read(reset_in),
             Bind::Read(start),
             Bind::Write(memory),
             Bind::Write(values),
         ];
-        let sources = [TICK, ACTIVATION, GRU_NET, GRU_VALUE];
-        let constants = constants(c, net, share, one_hot);
-        Self(Tiles {
-            kernels: vec![Kernel::new(c.gpu, "value", &constants, &sources, &binds)],
-            groups: groups(c, net),
-        })
+        let constants = inputs.constants(c, net, constants(c, net), binds.len());
+        binds.extend(inputs.told.map(Bind::Read));
+        let sources = [TICK, ACTIVATION, GRU_NET, GRU_VALUE, inputs.source()];
+        Self {
+            tiles: Tiles {
+                kernels: vec![Kernel::new(c.gpu, "value", &constants, &sources, &binds)],
+                groups: groups(c, net),
+            },
+            per_rollout: 1,
+        }
     }
 
-    pub fn record(&self, to: &mut Recorder, tick: usize) {
-        self.0.record(to, tick);
+    /// Of `rollouts` consecutive ones, from that at the tick's slot on; of ends, of one step.
+    pub fn record(&self, to: &mut Recorder, tick: usize, rollouts: usize) {
+        self.tiles
+            .record_over(to, tick, rollouts * self.per_rollout);
     }
 }
 
-/// Where the networks forgot in a rollout, `[T + 1, P, E, A]` (`ppo_family.md` §0).
+/// Where the networks forgot in the rollouts, `[slots, P, E, A]` (`ppo_family.md` §0).
 pub struct Resets {
     pub reset_in: Region,
     kernel: Kernel,
@@ -452,7 +676,7 @@ impl Resets {
         let rows = c.sizes.rows();
         let reset_in = c
             .gpu
-            .storage("reset flags", 4 * ((c.sizes.steps + 1) * rows) as u64);
+            .storage("reset flags", 4 * (c.sizes.slots() * rows) as u64);
         let constants = Constants::default().uint("T", c.sizes.steps);
         let constants = reset_constants(c, constants, 2);
         let binds = [

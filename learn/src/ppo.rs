@@ -1,4 +1,6 @@
-//! What IPPO and MAPPO have in common beside their steps: memory, reports, evaluation, checkpoints.
+//! What the actor-critic algorithms have in common: memory, the steps that all of them take, reports, evaluation, checkpoints.
+
+use std::collections::BTreeMap;
 
 use merit_sim::env::{EnvIo, EpisodeStats, VecEnv};
 use merit_sim::gpu::{Gpu, Region};
@@ -7,21 +9,25 @@ use merit_sim::registry::{self, Batch, Driver, EnvOptions};
 use crate::LearnError;
 use crate::adam::{self, Adam, AdamConfig};
 use crate::burn_device::BurnDevice;
-use crate::config::Config;
+use crate::config::{ActorRatio, Config, Network as Kind};
+use crate::credit::Credit;
+use crate::dead_units::DeadUnits;
 use crate::dense::{Activate, Rows, Shape, Stack};
 use crate::diagnostics::Diagnostics;
 use crate::distribution::{Distribution, Parts};
 use crate::evaluate::Evaluation;
-use crate::gae::Gae;
+use crate::gae::{Estimates, Gae};
 use crate::kernel::{Bind, Constants, Kernel, Recorder, Tick, Ticks};
-use crate::learner::{Array, Checkpoint, MemberReport, Timing};
+use crate::learner::{Array, Checkpoint, Learner, MemberReport, Timing};
 use crate::loss::{Coefficients, Input, Loss};
-use crate::minibatch::{Minibatches, Samples};
-use crate::net::{Network, UNIFORM_WORDS};
+use crate::minibatch::{Minibatches, Samples, TICK, items_of_one};
+use crate::net::{Network, Trunk, UNIFORM_WORDS};
 use crate::policy::{Context, Policy, Remembered, Resets, Value, View};
 use crate::recurrent::{Memory, TrunkStack};
+use crate::replaced::Replaced;
 use crate::rng::{self, Purpose};
 use crate::sizes::Sizes;
+use crate::taken::Taken;
 use crate::timing::Timestamps;
 
 /// What tells one algorithm from the other: the networks and who optimises what.
@@ -30,14 +36,50 @@ pub struct Networks {
     pub critic: Network,
     /// What the critic looks at.
     pub view: View,
-    /// Ends of the ranges of a member's words that have a gradient norm and an optimiser of their own.
+    /// What an algorithm learns besides, each with an optimiser of its own: DAE's reward models.
+    pub models: Vec<Network>,
+    /// Ends of the ranges of a member's words of actor and critic that have a gradient norm and an optimiser of their own.
     pub optimisers: Vec<usize>,
 }
 
 impl Networks {
+    /// An actor of observations and a critic that sees `view`, each with an optimiser and a gradient norm of its own, as MAPPO has
+    /// them (`ppo_family.md` §1.1, 1.2 and 1.4).
+    pub fn separate(config: &Config, sizes: &Sizes, view: View, values: usize) -> Self {
+        let actor = Self::network(config, 0, sizes.obs, sizes.outputs());
+        let actor = actor.policy_for(sizes.actions);
+        let critic = Self::network(config, actor.end(), view.columns(sizes), values);
+        let optimisers = vec![actor.end(), critic.end()];
+        Self {
+            actor,
+            critic,
+            view,
+            models: vec![],
+            optimisers,
+        }
+    }
+
+    /// A network of the configured kind, from word `first` on.
+    pub fn network(config: &Config, first: usize, inputs: usize, outputs: usize) -> Network {
+        match config.network {
+            Kind::Ff => Network::feed_forward(first, inputs, config.hidden, outputs),
+            Kind::Gru => {
+                let trunk = Trunk::new(first, inputs, config.hidden);
+                Network::recurrent(trunk.end(), trunk, outputs)
+            }
+        }
+    }
+
     /// Words of a member's parameters.
     pub fn stride(&self) -> usize {
-        self.critic.end().next_multiple_of(UNIFORM_WORDS)
+        let last = self.models.last().unwrap_or(&self.critic);
+        last.end().next_multiple_of(UNIFORM_WORDS)
+    }
+
+    /// [`Networks::optimisers`], and those of the models.
+    fn all_optimisers(&self) -> Vec<usize> {
+        let models = self.models.iter().map(Network::end);
+        self.optimisers.iter().copied().chain(models).collect()
     }
 
     /// Whether actor and critic remember together.
@@ -51,6 +93,9 @@ impl Networks {
         let own = |name: &str| !self.shared_trunk() || name.contains("dense");
         let critic = self.critic.arrays("critic").into_iter();
         arrays.extend(critic.filter(|(name, ..)| own(name)));
+        for (i, model) in self.models.iter().enumerate() {
+            arrays.extend(model.arrays(&format!("model_{i}")));
+        }
         arrays
     }
 }
@@ -73,20 +118,95 @@ pub fn options(config: &Config) -> Result<EnvOptions, LearnError> {
         .map_err(|e| LearnError::Config(e.to_string()))
 }
 
+/// An algorithm around a [`Ppo`]: what it does in an update is its own, the rest is the same.
+pub trait ActorCritic {
+    fn ppo(&self) -> &Ppo;
+    fn ppo_mut(&mut self) -> &mut Ppo;
+
+    /// Collect, estimate, update.
+    ///
+    /// # Errors
+    /// [`LearnError::Burn`].
+    fn learn(&mut self) -> Result<(), LearnError>;
+
+    /// What the algorithm adds to the report of the last update, per member. Waits for the device.
+    ///
+    /// # Errors
+    /// [`LearnError::Gpu`].
+    fn more(&self) -> Result<Vec<BTreeMap<String, f64>>, LearnError> {
+        Ok(Vec::new())
+    }
+}
+
+impl<T: ActorCritic> Learner for T {
+    fn update(&mut self) -> Result<(), LearnError> {
+        self.learn()
+    }
+
+    fn env_steps(&self) -> u64 {
+        self.ppo().env_steps()
+    }
+
+    fn steps_per_update(&self) -> u64 {
+        self.ppo().steps_per_update()
+    }
+
+    fn updates(&self) -> u64 {
+        self.ppo().updates()
+    }
+
+    fn updates_done(&self) -> u64 {
+        self.ppo().updates_done()
+    }
+
+    fn report(&mut self) -> Result<(Vec<MemberReport>, Timing), LearnError> {
+        let more = self.more()?;
+        let (mut reports, timing) = self.ppo_mut().report()?;
+        for (report, more) in reports.iter_mut().zip(more) {
+            report.diagnostics.extend(more);
+        }
+        Ok((reports, timing))
+    }
+
+    fn evaluate(
+        &mut self,
+        episodes: usize,
+        greedy: bool,
+        seed: u64,
+    ) -> Result<Vec<EpisodeStats>, LearnError> {
+        self.ppo_mut().evaluate(episodes, greedy, seed)
+    }
+
+    fn checkpoint(&mut self) -> Result<Checkpoint, LearnError> {
+        self.ppo().checkpoint()
+    }
+
+    fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), LearnError> {
+        self.ppo_mut().restore(checkpoint)
+    }
+}
+
 /// A population of actor-critic learners: environments, networks, and the memory between them.
 pub struct Ppo {
     pub gpu: Gpu,
     pub sizes: Sizes,
-    config: Config,
+    pub config: Config,
     networks: Networks,
     seeds: Vec<u64>,
     pub env: Box<dyn VecEnv>,
     pub ticks: Ticks,
     pub policy: Policy,
-    /// Values of all slots.
+    /// The critic over all slots.
     pub value: Value,
+    /// Where it writes, `[slots, P, E, A]`: [`Ppo::values`], or of a critic of the own actions `[slots, P, E, A, N]`.
+    pub critic_values: Region,
+    /// Between such a critic and the loss.
+    pub taken: Option<Taken>,
     /// Values of what episodes ended with, where truncation is bootstrapped.
     pub final_value: Option<Value>,
+    /// `[slots, P, E, A]`: what it says.
+    pub final_values: Option<Region>,
+    pub estimates: Estimates,
     pub gae: Gae,
     pub minibatches: Minibatches,
     pub distribution: Distribution,
@@ -94,11 +214,17 @@ pub struct Ppo {
     pub critic: Stack,
     pub loss: Loss,
     pub adam: Adam,
+    pub shape: Shape,
     pub diagnostics: Diagnostics,
+    pub credit: Credit,
+    dead_units: DeadUnits,
+    replaced: Option<Replaced>,
     pub timestamps: Timestamps,
-    /// `[T, P, E, A]`
+    /// `[slots, P, E, A]`
     pub log_probs: Region,
-    /// `[T + 1, P, E, A]`
+    /// ln π of what was done, by the policy as it is when an update begins, `[slots, P, E, A]`; where older rollouts are kept.
+    pub said: Option<Region>,
+    /// Values of what was done, `[slots, P, E, A]`.
     pub values: Region,
     pub recurrent: Option<Recurrent>,
     carry: Kernel,
@@ -113,15 +239,25 @@ pub struct Recurrent {
     pub resets: Resets,
     /// `[P, E, A]`: where to forget in front of the next rollout.
     pub carried: Region,
+    /// What the policy remembered in front of the slot that a rollout ended with, where it has acted there: the next one's start.
+    pub before_last: Region,
+}
+
+impl Recurrent {
+    /// Where the actor forgets, and what it remembered when the rollouts began.
+    pub fn of_actor(&self) -> (&Region, &Region) {
+        (&self.resets.reset_in, &self.memories[0].start)
+    }
 }
 
 /// Makes the environments that the registry knows.
 pub fn train_env(gpu: &Gpu, config: &Config) -> Result<Box<dyn VecEnv>, LearnError> {
+    let slots = config.rollouts_kept() * (config.rollout + 1);
     let batch = Batch {
         seeds: seeds(config.seed, config.seeds),
         envs_per_member: config.envs,
-        steps: config.rollout,
-        slots: config.rollout + 1,
+        steps: slots,
+        slots,
         driver: Driver::External,
         ..Batch::default()
     };
@@ -165,6 +301,12 @@ impl Ppo {
                 "samples in a minibatch",
             )?;
         }
+        if env.replaced().is_some() && env.replacement().is_none() {
+            return Err(LearnError::Config(format!(
+                "{} replaces actions that are numbers, and what it makes of them is not known to a learner; set env_options.anomaly_probability = 0",
+                config.env
+            )));
+        }
         if config.reward_shaping_horizon > 0 && !env.set_reward_shaping(gpu, 1.0) {
             return Err(LearnError::Config(format!(
                 "`reward_shaping_horizon` is {}, but {} has no shaped reward; set it to 0",
@@ -178,7 +320,7 @@ impl Ppo {
         let columns = networks.view.columns(&sizes);
         let widths = [config.hidden, sizes.obs, columns].map(|n| n.next_multiple_of(4));
         let shape = Shape::new(gpu, members, rows, stride, &widths, by_rows);
-        let ticks = Ticks::new(gpu, sizes.steps + sizes.epochs * sizes.minibatches);
+        let ticks = Ticks::new(gpu, sizes.steps + 2 + sizes.epochs * sizes.minibatches);
         let each = |x: f64| vec![x as f32; members];
         let clip = if config.scale_clip_eps {
             config.clip_eps / sizes.agents as f64
@@ -190,16 +332,17 @@ impl Ppo {
             entropy: each(config.ent_coef),
             value: each(config.vf_coef),
         };
-        let loss = Loss::new(gpu, &burn, rows, &coefficients, config.clip_value)?;
+        let centred = sizes.reuse > 1 && config.actor_ratio == ActorRatio::Geppo;
+        let loss = Loss::new(gpu, &burn, rows, &coefficients, config.clip_value, centred)?;
 
         gpu.guarded("the learner's kernels", || {
             let adam = Adam::new(
                 gpu,
                 &shape,
-                &networks.optimisers,
-                AdamConfig {
+                &networks.all_optimisers(),
+                &AdamConfig {
                     epsilon: config.adam_eps,
-                    max_grad_norm: config.max_grad_norm,
+                    max_grad_norm: max_grad_norms(config, &networks),
                 },
                 &each(config.learning_rate),
                 &ticks,
@@ -216,24 +359,39 @@ impl Ppo {
             };
             let samples =
                 |slots: usize, what: &str| gpu.storage(what, 4 * (slots * sizes.rows()) as u64);
-            let log_probs = samples(sizes.steps, "log-probabilities");
-            let values = samples(sizes.steps + 1, "values");
+            let log_probs = samples(sizes.slots(), "log-probabilities");
+            let values = samples(sizes.slots(), "values");
+            let said = (sizes.reuse > 1).then(|| samples(sizes.slots(), "log-probabilities now"));
             let final_values = config
                 .bootstrap_truncated
-                .then(|| samples(sizes.steps, "final values"));
+                .then(|| samples(sizes.slots(), "final values"));
             let discount = vec![[config.gamma as f32, config.gae_lambda as f32]; members];
-            let gae = Gae::new(gpu, &sizes, &io, &values, final_values.as_ref(), &discount);
+            let estimates = Estimates::new(gpu, &sizes);
+            let gae = Gae::new(
+                gpu,
+                &sizes,
+                &io,
+                &values,
+                final_values.as_ref(),
+                &discount,
+                &estimates,
+            );
+            let critic_values = match networks.critic.outputs() {
+                1 => values.clone(),
+                n => samples(n * sizes.slots(), "values of actions"),
+            };
             let minibatches = Minibatches::new(
                 gpu,
                 &sizes,
                 &io,
                 &Samples {
                     log_probs: &log_probs,
+                    said: said.as_ref().map(|said| (said, config.actor_ratio)),
                     values: &values,
                 },
-                &gae,
+                &estimates,
                 &loss,
-                networks.view.columns(&sizes),
+                networks.view,
                 &keys(gpu, &seeds, Purpose::Shuffle),
                 &ticks,
             );
@@ -255,18 +413,28 @@ impl Ppo {
             let (critic, view) = (&networks.critic, networks.view);
             let (seen, seen_last) = match view {
                 View::Observation => (&io.obs, &io.final_obs),
-                View::World { .. } => (&io.state, &io.final_state),
+                View::World { .. } | View::WorldAndOthers => (&io.state, &io.final_state),
             };
             let value = match &recurrent {
-                None => Value::of_rollout(&context, critic, view, seen, &values),
+                None => {
+                    Value::of_rollouts(&context, critic, view, seen, &io.actions, &critic_values)
+                }
                 Some(r) => {
                     let start = &r.memories[r.memories.len() - 1].start;
                     // A shared memory is the policy's to move on; what the critic makes of it goes nowhere.
-                    let nowhere = gpu.storage("memory, again", start.size);
+                    let nowhere = gpu.storage("memory, again", r.memories[0].state.size);
                     let state = r.memories.get(1).map_or(&nowhere, |m| &m.state);
                     let reset_in = &r.resets.reset_in;
                     Value::recurrent(
-                        &context, critic, view, seen, reset_in, start, state, &values,
+                        &context,
+                        critic,
+                        view,
+                        seen,
+                        &io.actions,
+                        reset_in,
+                        start,
+                        state,
+                        &critic_values,
                     )
                 }
             };
@@ -290,6 +458,37 @@ impl Ppo {
                         &adam.partials,
                     )
                 };
+            let taken = (critic.outputs() > 1).then(|| {
+                let values = &loss.input(Input::Values);
+                Taken::new(
+                    &context,
+                    &io,
+                    &minibatches,
+                    critic.outputs(),
+                    values,
+                    &distribution.values_grad,
+                )
+            });
+            let actor = stack(
+                &networks.actor,
+                0,
+                &minibatches.actor_input,
+                &distribution.output,
+                &distribution.output_grad,
+            );
+            let critic_stack = stack(
+                critic,
+                1,
+                &minibatches.critic_input,
+                taken
+                    .as_ref()
+                    .map_or(&loss.input(Input::Values), |t| &t.output),
+                taken
+                    .as_ref()
+                    .map_or(&distribution.values_grad, |t| &t.output_grad),
+            );
+            let stacks = [("actor", &actor), ("critic", &critic_stack)];
+            let dead_units = DeadUnits::new(gpu, members, rows, stacks);
             let learner = Self {
                 policy: Policy::new(
                     &context,
@@ -306,36 +505,45 @@ impl Ppo {
                 final_value: final_values
                     .as_ref()
                     .map(|v| Value::of_ends(&context, critic, view, seen_last, v)),
-                actor: stack(
-                    &networks.actor,
-                    0,
-                    &minibatches.actor_input,
-                    &distribution.output,
-                    &distribution.output_grad,
-                ),
-                critic: stack(
-                    critic,
-                    1,
-                    &minibatches.critic_input,
-                    &loss.input(Input::Values),
-                    &distribution.values_grad,
-                ),
+                actor,
+                critic: critic_stack,
+                dead_units,
                 diagnostics: Diagnostics::new(
-                    gpu, &sizes, &loss, &adam, &networks, &values, &gae, &ticks,
+                    gpu, &sizes, &loss, &adam, &networks, &values, &estimates, &ticks,
+                ),
+                credit: Credit::new(gpu, &sizes, &*env, &estimates, &values, &ticks),
+                replaced: Replaced::new(
+                    &context,
+                    &networks.actor,
+                    &*env,
+                    &log_probs,
+                    recurrent.as_ref().map(Recurrent::of_actor),
                 ),
                 timestamps: Timestamps::new(gpu),
-                carry: carry_kernel(gpu, &sizes, &io),
+                final_values,
+                carry: carry_kernel(
+                    gpu,
+                    &sizes,
+                    &io,
+                    networks.view.others().then_some(&log_probs),
+                    &ticks,
+                ),
                 gpu: gpu.clone(),
                 config: config.clone(),
                 sizes,
                 seeds,
                 env,
+                estimates,
                 gae,
                 minibatches,
                 distribution,
                 loss,
                 log_probs,
+                said,
                 values,
+                critic_values,
+                taken,
+                shape,
                 recurrent,
                 evaluation: None,
                 updates_done: 0,
@@ -348,19 +556,76 @@ impl Ppo {
         })?
     }
 
-    /// Keeps what the networks remember now: every epoch begins there.
-    pub fn record_start(&self, to: &mut Recorder) {
-        if let Some(r) = &self.recurrent {
-            r.memories.iter().for_each(|m| m.record_start(to));
+    /// T steps of E environments with the current policy.
+    pub fn record_rollout(&mut self, to: &mut Recorder) {
+        self.timestamps.begin_rollout(to.encoder());
+        self.record_start(to);
+        let first = self.rollout() * (self.sizes.steps + 1);
+        for t in 0..self.sizes.steps {
+            // A critic that sees what others do has had them act in the first slot already, when it was the last.
+            if !self.carries_action() || (t == 0 && self.updates_done == 0) || t > 0 {
+                self.policy.record(to, t);
+            }
+            self.env.record_step(to.pass(), first + t);
+            to.launches += u64::from(self.env.dispatches_per_step());
+            if let Some(final_value) = &self.final_value {
+                final_value.record(to, t, 1);
+            }
         }
-    }
-
-    /// Values of all slots; recurrent critics first need to know where they forgot.
-    pub fn record_values(&self, to: &mut Recorder) {
+        if self.carries_action() {
+            if let Some(r) = &self.recurrent {
+                to.copy(&r.memories[0].state, &r.before_last);
+            }
+            self.policy.record(to, self.sizes.steps);
+        }
         if let Some(r) = &self.recurrent {
             r.resets.record(to);
         }
-        self.value.record(to, 0);
+        if let Some(replaced) = &self.replaced {
+            replaced.record(to);
+        }
+        self.timestamps.end_rollout(to.encoder());
+    }
+
+    /// Whether the last slot of a rollout has an action, which the next rollout begins with (`ppo_family.md` §8.5).
+    fn carries_action(&self) -> bool {
+        self.networks.view.others()
+    }
+
+    /// Keeps what the networks remembered when the rollout began: every epoch begins there.
+    fn record_start(&self, to: &mut Recorder) {
+        let Some(r) = &self.recurrent else { return };
+        let rollout = self.rollout();
+        for (i, memory) in r.memories.iter().enumerate() {
+            let acted = i == 0 && self.carries_action() && self.updates_done > 0;
+            let from = if acted { &r.before_last } else { &memory.state };
+            memory.record_start(to, from, rollout);
+        }
+    }
+
+    /// Values of all slots of the newest rollout.
+    pub fn record_values(&self, to: &mut Recorder) {
+        self.value.record(to, 0, 1);
+    }
+
+    /// From a minibatch's samples to the gradients of actor and critic, both at the same parameters.
+    ///
+    /// # Errors
+    /// [`LearnError::Burn`].
+    pub fn record_gradients(&self, to: &mut Recorder, tick: usize) -> Result<(), LearnError> {
+        self.record_gather(to, tick);
+        self.record_forward(to, tick);
+        to.submit();
+        to.launches += self.loss.replay()?;
+        self.record_backward(to, tick);
+        Ok(())
+    }
+
+    /// A step of every optimiser.
+    pub fn record_optimisers(&self, to: &mut Recorder, tick: usize) {
+        self.adam.record_norms(to, tick);
+        self.diagnostics.record_minibatch(to, tick);
+        self.adam.record_step(to, tick);
     }
 
     /// A minibatch's samples to where networks and loss read them.
@@ -377,11 +642,17 @@ impl Ppo {
         self.actor.record_forward(to);
         self.distribution.record_forward(to, tick);
         self.critic.record_forward(to);
+        if let Some(taken) = &self.taken {
+            taken.record_forward(to, tick);
+        }
     }
 
     /// From the loss's derivatives to those of all weights.
     pub fn record_backward(&self, to: &mut Recorder, tick: usize) {
         self.distribution.record_backward(to, tick);
+        if let Some(taken) = &self.taken {
+            taken.record_backward(to, tick);
+        }
         self.actor.record_backward(to);
         self.critic.record_backward(to);
         self.trunks().iter().for_each(|t| t.record_backward(to));
@@ -389,6 +660,20 @@ impl Ppo {
 
     fn trunks(&self) -> &[TrunkStack] {
         self.recurrent.as_ref().map_or(&[], |r| &r.trunks)
+    }
+
+    /// What kernels over the rollouts need.
+    pub fn context(&self) -> Context<'_> {
+        Context {
+            gpu: &self.gpu,
+            sizes: &self.sizes,
+            activate: Activate::from(self.config.activation),
+            rnn_reset: self.config.rnn_reset,
+            by_rows: self.shape.by_rows,
+            params: &self.adam.params,
+            stride: self.networks.stride(),
+            ticks: &self.ticks,
+        }
     }
 
     pub fn networks(&self) -> &Networks {
@@ -403,6 +688,9 @@ impl Ppo {
             // The trunk that both share, if they do, is the second's.
             self.networks.actor.initialise(words, seed, 0, 0.01);
             self.networks.critic.initialise(words, seed, 16, 1.0);
+            for (model, stream) in self.networks.models.iter().zip((32..).step_by(16)) {
+                model.initialise(words, seed, stream, 1.0);
+            }
             if let Some(log_std) = self.networks.actor.log_std_words() {
                 words[log_std].fill(self.config.log_std_init as f32);
             }
@@ -416,21 +704,25 @@ impl Ppo {
     /// Writes the ticks of the coming update: a block per step of the rollout, then one per minibatch.
     pub fn begin_update(&mut self) -> Recorder {
         let (s, done) = (self.sizes, self.updates_done);
-        for t in 0..s.steps {
-            let draw = (done * s.steps as u64 + t as u64) as u32;
-            let before = if t == 0 { Tick::CARRIED } else { t as u32 - 1 };
-            let (slot, step) = (t as u32, t as u32);
-            self.ticks.set(
-                t,
-                Tick {
-                    slot,
-                    step,
-                    draw,
-                    before,
-                    ..Tick::default()
-                },
-            );
+        let first = (self.rollout() * (s.steps + 1)) as u32;
+        for t in 0..=s.steps {
+            let step = first + t as u32;
+            let tick = Tick {
+                slot: step,
+                step,
+                draw: (done * s.steps as u64 + t as u64) as u32,
+                before: if t == 0 { Tick::CARRIED } else { step - 1 },
+                ..Tick::default()
+            };
+            self.ticks.set(t, tick);
         }
+        let all = Tick {
+            slot: 0,
+            step: first,
+            items: self.rollouts() as u32,
+            ..Tick::default()
+        };
+        self.ticks.set(self.rollouts_tick(), all);
         // JaxMARL's annealing: constant within an update.
         let left = 1.0 - done as f64 / self.updates() as f64;
         let anneal = if self.config.anneal_lr { left } else { 1.0 };
@@ -443,14 +735,15 @@ impl Ppo {
             let [correction_1, correction_2] = adam::corrections(step);
             let tick = Tick {
                 draw: (done * s.epochs as u64 + (i / s.minibatches) as u64) as u32,
-                minibatch: (i % s.minibatches) as u32,
+                minibatch: (i % (self.rollouts() * s.minibatches)) as u32,
+                items: (self.rollouts() * items_of_one(&s)) as u32,
                 first: u32::from(i == 0),
                 correction_1,
                 correction_2,
                 anneal: anneal as f32,
                 ..Tick::default()
             };
-            self.ticks.set(s.steps + i, tick);
+            self.ticks.set(self.minibatch_tick(0, i), tick);
         }
         self.ticks.upload(&self.gpu);
         if self.config.reward_shaping_horizon > 0 {
@@ -460,18 +753,35 @@ impl Ppo {
         Recorder::new(&self.gpu)
     }
 
+    /// Tick of everything that is for all rollouts; that of the newest alone is tick 0.
+    pub fn rollouts_tick(&self) -> usize {
+        self.sizes.steps + 1
+    }
+
     /// Tick of a minibatch.
     pub fn minibatch_tick(&self, epoch: usize, minibatch: usize) -> usize {
-        self.sizes.steps + epoch * self.sizes.minibatches + minibatch
+        self.sizes.steps + 2 + epoch * self.sizes.minibatches + minibatch
+    }
+
+    /// Which of the rollouts that are kept is the newest.
+    pub fn rollout(&self) -> usize {
+        (self.updates_done % self.sizes.reuse as u64) as usize
+    }
+
+    /// Rollouts that there are, the one under way included.
+    pub fn rollouts(&self) -> usize {
+        (self.updates_done + 1).min(self.sizes.reuse as u64) as usize
     }
 
     /// The last slot becomes the first, and the update is over.
     pub fn end_update(&mut self, mut to: Recorder) {
+        self.dead_units.record(&mut to);
         self.carry.record(&mut to, 0, [64, 1, 1]);
         if let Some(r) = &self.recurrent {
             let rows = r.carried.size;
+            let slot = self.rollout() * (self.sizes.steps + 1) + self.sizes.steps;
             let last = Region {
-                offset: self.sizes.steps as u64 * rows,
+                offset: slot as u64 * rows,
                 size: rows,
                 ..r.resets.reset_in.clone()
             };
@@ -509,12 +819,19 @@ impl Ppo {
             .chunks_exact(EpisodeStats::WORDS)
             .map(EpisodeStats::from_words);
         let diagnostics = self.diagnostics.read(&self.gpu)?;
+        let credit = self.credit.read(&self.gpu)?;
+        let dead_units = self.dead_units.read(&self.gpu)?;
         let reports = episodes
             .zip(diagnostics)
-            .map(|(episodes, diagnostics)| MemberReport {
+            .zip(credit.into_iter().zip(dead_units));
+        let reports = reports.map(|((episodes, mut diagnostics), (credit, dead_units))| {
+            diagnostics.extend(credit);
+            diagnostics.extend(dead_units);
+            MemberReport {
                 episodes,
                 diagnostics,
-            });
+            }
+        });
         Ok((reports.collect(), timing))
     }
 
@@ -531,18 +848,8 @@ impl Ppo {
         if !fits {
             // The memory of the old one goes first.
             self.evaluation = None;
-            let context = Context {
-                gpu: &self.gpu,
-                sizes: &self.sizes,
-                activate: Activate::from(self.config.activation),
-                rnn_reset: self.config.rnn_reset,
-                by_rows: self.config.by_rows(&self.gpu),
-                params: &self.adam.params,
-                stride: self.networks.stride(),
-                ticks: &self.ticks,
-            };
             let actor = &self.networks.actor;
-            let evaluation = Evaluation::new(&context, &self.config, actor, episodes, seed)?;
+            let evaluation = Evaluation::new(&self.context(), &self.config, actor, episodes, seed)?;
             self.evaluation = Some(evaluation);
         }
         match &mut self.evaluation {
@@ -551,40 +858,61 @@ impl Ppo {
         }
     }
 
-    /// Device memory that is saved as it is: name, region, words.
+    /// Device memory that is saved as it is: name, region, shape.
     fn saved(&self) -> Vec<(String, Region, Vec<usize>)> {
         let (s, io) = (&self.sizes, self.env.io());
         let params = vec![s.members, self.networks.stride()];
-        let slot = |r: &Region, words: usize| Region {
-            size: 4 * words as u64,
-            ..r.clone()
-        };
-        let (obs, state, avail) = (
-            s.rows() * s.obs,
-            s.members * s.envs * s.state,
-            s.rows() * s.actions.mask(),
-        );
         let mut saved = vec![
             ("adam.m".to_owned(), self.adam.m.clone(), params.clone()),
             ("adam.v".to_owned(), self.adam.v.clone(), params),
-            ("env.obs".to_owned(), slot(&io.obs, obs), vec![obs]),
-            ("env.state".to_owned(), slot(&io.state, state), vec![state]),
             (
                 "env.sums".to_owned(),
                 self.env.env_sums().clone(),
                 vec![EpisodeStats::WORDS, s.members * s.envs],
             ),
         ];
-        // Continuous actions have no mask.
-        if avail > 0 {
-            saved.push(("env.avail".into(), slot(&io.avail, avail), vec![avail]));
+        // One rollout is over; of several, those to come learn from.
+        let slots = if s.reuse > 1 { s.slots() } else { 1 };
+        let envs = s.members * s.envs;
+        let mut rows = vec![
+            ("env.obs", &io.obs, s.rows() * s.obs),
+            ("env.state", &io.state, envs * s.state),
+            // Continuous actions have no mask.
+            ("env.avail", &io.avail, s.rows() * s.actions.mask()),
+        ];
+        if self.carries_action() {
+            rows.push(("rollout.actions", &io.actions, s.rows() * s.actions.words()));
+            rows.push(("rollout.log_probs", &self.log_probs, s.rows()));
+        }
+        if s.reuse > 1 {
+            rows.push(("rollout.reward", &io.reward, s.rows()));
+            rows.push(("rollout.terminated", &io.terminated, envs));
+            rows.push(("rollout.truncated", &io.truncated, envs));
+        }
+        if let Some(r) = self.recurrent.as_ref().filter(|_| s.reuse > 1) {
+            rows.push(("rollout.reset", &r.resets.reset_in, s.rows()));
+        }
+        for (name, region, words) in rows.into_iter().filter(|(_, _, words)| *words > 0) {
+            saved.push((
+                name.into(),
+                region.part(0, slots * words),
+                vec![slots, words],
+            ));
         }
         if let Some(r) = &self.recurrent {
             let shape = vec![s.rows()];
             saved.push(("memory.reset".into(), r.carried.clone(), shape));
             for (i, memory) in r.memories.iter().enumerate() {
                 let shape = vec![s.rows(), self.config.hidden];
-                saved.push((format!("memory.{i}"), memory.state.clone(), shape));
+                saved.push((format!("memory.{i}"), memory.state.clone(), shape.clone()));
+                if s.reuse > 1 {
+                    let shape = [vec![s.reuse], shape].concat();
+                    saved.push((format!("memory.{i}.start"), memory.start.clone(), shape));
+                }
+            }
+            if self.carries_action() {
+                let shape = vec![s.rows(), self.config.hidden];
+                saved.push(("memory.before_last".into(), r.before_last.clone(), shape));
             }
         }
         saved
@@ -709,10 +1037,12 @@ fn recurrent(
         &own[..]
     };
     let carried = c.gpu.storage("carried resets", 4 * c.sizes.rows() as u64);
+    let before_last = 4 * (c.sizes.rows() * actor.hidden()) as u64;
+    let before_last = c.gpu.storage("memory before the last slot", before_last);
     let resets = Resets::new(c, io, &carried);
     let (mut memories, mut trunks) = (vec![], vec![]);
     for (trunk, input) in own {
-        let memory = Memory::new(c.gpu, c.sizes.rows(), trunk.hidden());
+        let memory = Memory::new(c.gpu, c.sizes.rows(), trunk.hidden(), c.sizes.reuse);
         trunks.push(TrunkStack::new(
             c,
             shape,
@@ -730,32 +1060,49 @@ fn recurrent(
         trunks,
         resets,
         carried,
+        before_last,
     }))
 }
 
-/// WebGPU does not copy within one buffer, so a kernel does.
-fn carry_kernel(gpu: &Gpu, s: &Sizes, io: &EnvIo) -> Kernel {
-    let words = [
-        s.rows() * s.obs,
-        s.members * s.envs * s.state,
-        s.rows() * s.actions.mask(),
-    ];
-    let mut constants = Constants::default();
-    for (name, n) in ["OBS", "STATE", "AVAIL"].into_iter().zip(words) {
-        constants = constants
-            .uint(&format!("{name}_WORDS"), n)
-            .uint(&format!("LAST_{name}"), s.steps * n);
-    }
+/// WebGPU does not copy within one buffer, so a kernel does. `log_probs`: carried with the actions, where they are.
+fn carry_kernel(
+    gpu: &Gpu,
+    s: &Sizes,
+    io: &EnvIo,
+    log_probs: Option<&Region>,
+    ticks: &Ticks,
+) -> Kernel {
+    let of_actions = |words: usize| if log_probs.is_some() { words } else { 0 };
+    let constants = Constants::default()
+        .uint("T", s.steps)
+        .uint("REUSE", s.reuse)
+        .uint("OBS_WORDS", s.rows() * s.obs)
+        .uint("STATE_WORDS", s.members * s.envs * s.state)
+        .uint("AVAIL_WORDS", s.rows() * s.actions.mask())
+        .uint("ACTION_WORDS", of_actions(s.rows() * s.actions.words()))
+        .uint("LOG_PROB_WORDS", of_actions(s.rows()));
+    // Bound, and not touched, where nothing is carried of them.
+    let unused = gpu.storage("no log-probabilities", 4);
     let binds = [
+        Bind::Tick(ticks),
         Bind::Write(&io.obs),
         Bind::Write(&io.state),
         Bind::Write(&io.avail),
+        Bind::Write(&io.actions),
+        Bind::Write(log_probs.unwrap_or(&unused)),
     ];
     Kernel::new(
         gpu,
         "carry",
         &constants,
-        &[include_str!("../../shaders/learn/carry.wgsl")],
+        &[TICK, include_str!("../../shaders/learn/carry.wgsl")],
         &binds,
     )
+}
+
+/// DAE clips the gradients of its reward models at 10 (`ppo_family.md` §7.2).
+fn max_grad_norms(config: &Config, networks: &Networks) -> Vec<f32> {
+    let mut norms = vec![config.max_grad_norm as f32; networks.optimisers.len()];
+    norms.extend(networks.models.iter().map(|_| 10.0));
+    norms
 }

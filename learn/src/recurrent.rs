@@ -13,22 +13,23 @@ use crate::policy::Context;
 pub struct Memory {
     /// Now.
     pub state: Region,
-    /// When the rollout began: every epoch starts from here.
+    /// When each of the rollouts began, `[M, P, E, A, H]`: every epoch starts from here.
     pub start: Region,
 }
 
 impl Memory {
-    pub fn new(gpu: &Gpu, rows: usize, hidden: usize) -> Self {
-        let words = |what: &str| gpu.storage(what, 4 * (rows * hidden) as u64);
+    pub fn new(gpu: &Gpu, rows: usize, hidden: usize, rollouts: usize) -> Self {
+        let words = |what: &str, n: usize| gpu.storage(what, 4 * (n * rows * hidden) as u64);
         Self {
-            state: words("memory"),
-            start: words("memory at the start"),
+            state: words("memory", 1),
+            start: words("memory at the start", rollouts),
         }
     }
 
-    /// Keeps what is remembered for the epochs to come.
-    pub fn record_start(&self, to: &mut Recorder) {
-        to.copy(&self.state, &self.start);
+    /// Keeps `from` as the start of rollout `rollout`, for the epochs to come.
+    pub fn record_start(&self, to: &mut Recorder, from: &Region, rollout: usize) {
+        let words = (from.size / 4) as usize;
+        to.copy(from, &self.start.part(rollout * words, words));
     }
 }
 
@@ -89,10 +90,7 @@ impl TrunkStack {
             x_grad: words(3 * samples),
             hidden_grad: words(3 * samples),
         };
-        let constants = minibatches
-            .constants()
-            .uint("T", steps)
-            .uint("HIDDEN", hidden);
+        let constants = minibatches.constants().uint("HIDDEN", hidden);
         let sources = [
             include_str!("../../shaders/learn/tick.wgsl"),
             include_str!("../../shaders/learn/minibatch.wgsl"),

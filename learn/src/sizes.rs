@@ -3,7 +3,7 @@
 use merit_sim::env::{ActionSpace, EnvSpec};
 
 use crate::LearnError;
-use crate::config::{Config, Network};
+use crate::config::{Algo, Config, Network};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
@@ -25,6 +25,8 @@ pub struct Sizes {
     pub epochs: usize,
     /// Sequences of a minibatch per member; 0: single samples are permuted.
     pub sequences: usize,
+    /// Rollouts that are kept, `M`: 1 for those who learn from the newest alone.
+    pub reuse: usize,
 }
 
 impl Sizes {
@@ -67,6 +69,7 @@ impl Sizes {
             minibatches: config.minibatches,
             epochs: config.epochs,
             sequences: 0,
+            reuse: config.rollouts_kept(),
         };
         let (items, of) = match config.network {
             Network::Ff => (sizes.samples(), "envs * agents * rollout samples"),
@@ -80,6 +83,20 @@ impl Sizes {
                     .rev()
                     .find(|m| items % m == 0)
                     .unwrap_or(1)
+            ));
+        }
+        let of_actions = matches!(config.algo, Algo::Coma | Algo::Dae);
+        if let (ActionSpace::Continuous(_), true) = (spec.actions, of_actions) {
+            return wrong(format!(
+                "algo = \"{}\" needs discrete actions, and those of {} are numbers; take gpae, mappo or ippo",
+                config.algo.name(),
+                config.env
+            ));
+        }
+        if matches!(config.algo, Algo::Coma | Algo::Gpae) && config.bootstrap_truncated {
+            return wrong(format!(
+                "bootstrap_truncated = true: the critic of {} sees what the others do, and nobody acts in the final state. Set bootstrap_truncated = false",
+                config.algo.name()
             ));
         }
         if config.network == Network::Gru {
@@ -109,6 +126,11 @@ impl Sizes {
     /// Rows of one step, `P · E · A`.
     pub fn rows(&self) -> usize {
         self.members * self.member_rows()
+    }
+
+    /// Slots of the memory of all rollouts: rollout `m` has `m (T + 1)` to `m (T + 1) + T`, the last of which is what it ended with.
+    pub fn slots(&self) -> usize {
+        self.reuse * (self.steps + 1)
     }
 
     /// Samples of a rollout per member, `T · E · A`.

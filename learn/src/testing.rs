@@ -10,7 +10,10 @@ use merit_sim::kernels::{
 };
 use merit_sim::registry::Batch;
 
+use crate::coma::Coma;
 use crate::config::{Algo, Config};
+use crate::dae::Dae;
+use crate::gpae::Gpae;
 use crate::ippo::Ippo;
 use crate::kernel::Recorder;
 use crate::learner::Learner;
@@ -46,7 +49,7 @@ impl Toy {
         name: &str,
         member_seeds: &[u64],
         per_member: usize,
-        steps: usize,
+        slots: usize,
     ) -> Self {
         let (shown, actions, source) = match name {
             MATCH => (
@@ -74,8 +77,8 @@ impl Toy {
         let batch = Batch {
             seeds: member_seeds.to_vec(),
             envs_per_member: per_member,
-            steps,
-            slots: if steps == 1 { 1 } else { steps + 1 },
+            steps: slots,
+            slots,
             checked: true,
             ..Batch::default()
         };
@@ -131,24 +134,34 @@ pub fn config(algo: Algo) -> Config {
     }
 }
 
-pub fn ppo(config: &Config) -> Ppo {
-    let gpu = gpu();
+pub fn toy(config: &Config) -> Box<dyn VecEnv> {
     let seeds = seeds(config.seed, config.seeds);
-    let (envs, steps) = (config.envs, config.rollout);
-    let env = Box::new(Toy::new(gpu, &config.env, &seeds, envs, steps));
+    let slots = config.rollouts_kept() * (config.rollout + 1);
+    Box::new(Toy::new(gpu(), &config.env, &seeds, config.envs, slots))
+}
+
+pub fn ppo(config: &Config) -> Ppo {
+    let (gpu, env) = (gpu(), toy(config));
     match config.algo {
         Algo::Ippo => Ippo::new(gpu, config, env).map(|l| l.0),
         Algo::Mappo => Mappo::new(gpu, config, env).map(|l| l.0),
+        Algo::Coma => Coma::new(gpu, config, env).map(|l| l.ppo),
+        Algo::Dae => Dae::new(gpu, config, env).map(|l| l.ppo),
+        Algo::Gpae => Gpae::new(gpu, config, env).map(|l| l.ppo),
     }
     .expect("a small run fits")
 }
 
 pub fn learner(config: &Config) -> Box<dyn Learner> {
-    let ppo = ppo(config);
-    match config.algo {
-        Algo::Ippo => Box::new(Ippo(ppo)),
-        Algo::Mappo => Box::new(Mappo(ppo)),
-    }
+    let (gpu, env) = (gpu(), toy(config));
+    let made: Result<Box<dyn Learner>, _> = match config.algo {
+        Algo::Ippo => Ippo::new(gpu, config, env).map(|l| Box::new(l) as _),
+        Algo::Mappo => Mappo::new(gpu, config, env).map(|l| Box::new(l) as _),
+        Algo::Coma => Coma::new(gpu, config, env).map(|l| Box::new(l) as _),
+        Algo::Dae => Dae::new(gpu, config, env).map(|l| Box::new(l) as _),
+        Algo::Gpae => Gpae::new(gpu, config, env).map(|l| Box::new(l) as _),
+    };
+    made.expect("a small run fits")
 }
 
 /// Runs what `f` records and waits.

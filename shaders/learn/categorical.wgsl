@@ -3,8 +3,8 @@
 // Constants: MEMBERS, RPM, ITEMS, ROWS, SEQUENCES of minibatch.wgsl, N, and the places LOG_PROB, ENTROPY in the batch.
 // After tick and minibatch.
 
-@group(0) @binding(2) var<storage, read> avail: array<f32>;    // [T + 1, P * RPM, N]
-@group(0) @binding(3) var<storage, read> actions: array<u32>;  // [T, P * RPM]
+@group(0) @binding(2) var<storage, read> avail: array<f32>;    // [slots, P * RPM, N]
+@group(0) @binding(3) var<storage, read> actions: array<u32>;  // [slots, P * RPM]
 // [P, ROWS, N]: the network's logits; behind `log_prob`, the logarithms of the probabilities.
 @group(0) @binding(4) var<storage, read_write> logits: array<f32>;
 @group(0) @binding(5) var<storage, read_write> batch: array<f32>;

@@ -8,8 +8,8 @@
 @group(0) @binding(2) var<storage, read> losses: array<f32>;      // [P, 3]: actor, value, entropy
 @group(0) @binding(3) var<storage, read> clip: array<f32>;        // [P]
 @group(0) @binding(4) var<storage, read> norms: array<f32>;       // [P, GROUPS]
-@group(0) @binding(5) var<storage, read> values: array<f32>;      // [T + 1, P * RPM]
-@group(0) @binding(6) var<storage, read> goal: array<f32>;        // [T, P * RPM]
+@group(0) @binding(5) var<storage, read> values: array<f32>;      // [slots, P * RPM]
+@group(0) @binding(6) var<storage, read> goal: array<f32>;        // [slots, P * RPM]
 @group(0) @binding(7) var<storage, read_write> sums: array<f32>;  // [P, WORDS]
 @group(0) @binding(8) var<storage, read> params: array<f32>;      // [P, STRIDE]
 
@@ -59,23 +59,23 @@ fn minibatch_diagnostics(@builtin(workgroup_id) group: vec3<u32>, @builtin(local
     sums[o + 3u] += mean.y;
     sums[o + 4u] += mean.z;
     sums[o + 5u] += norms[member * GROUPS];
-    if (GROUPS > 1u) { sums[o + 6u] += norms[member * GROUPS + GROUPS - 1u]; }
+    if (GROUPS > 1u) { sums[o + 6u] += norms[member * GROUPS + 1u]; }
     for (var k = 0u; k < NUMBERS; k++) { sums[o + 7u] += exp(params[member * STRIDE + LOG_STD + k]) / f32(NUMBERS); }
 }
 
-// 1 − Var(target − value) / Var(target) over the whole rollout.
+// 1 − Var(target − value) / Var(target) over the whole newest rollout.
 @compute @workgroup_size(256)
 fn explained_variance(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let member = group.x;
     var sum = vec4(0.0);
     for (var s = lane; s < SAMPLES; s += 256u) {
-        let i = ((s / RPM) * MEMBERS + member) * RPM + s % RPM;
+        let i = ((tick.step + s / RPM) * MEMBERS + member) * RPM + s % RPM;
         sum += vec4(goal[i], goal[i] - values[i], 0.0, 0.0);
     }
     let mean = reduce(lane, sum) / f32(SAMPLES);
     sum = vec4(0.0);
     for (var s = lane; s < SAMPLES; s += 256u) {
-        let i = ((s / RPM) * MEMBERS + member) * RPM + s % RPM;
+        let i = ((tick.step + s / RPM) * MEMBERS + member) * RPM + s % RPM;
         let a = goal[i] - mean.x;
         let b = goal[i] - values[i] - mean.y;
         sum += vec4(a * a, b * b, 0.0, 0.0);

@@ -1,16 +1,16 @@
 // Copies a minibatch's samples to where the networks and the loss read them, advantages normalised. After tick and minibatch.
-// Constants: OBS, STATE, CRITIC (columns of the critic's own input, 0 if it sees the observation), AGENTS, and the places of
-// OLD_LOG_PROB, ADVANTAGE, GOAL, OLD_VALUE in the batch.
+// Constants: OBS, CRITIC (columns of the critic's own input, 0 if it sees the observation), and the places of OLD_LOG_PROB, ADVANTAGE,
+// GOAL, OLD_VALUE in the batch. With central, whose binding is 5, and a file that
+// says what PPO's ratio is.
 // The inputs' rows are filled up with zeros to a multiple of four columns (`Rows` in dense.rs). Eight invocations a row: few enough
 // workgroups for a device with few cores.
 
-@group(0) @binding(2) var<storage, read> advantage: array<f32>; // [T, P * RPM]
+@group(0) @binding(2) var<storage, read> advantage: array<f32>; // [slots, P * RPM]
 @group(0) @binding(3) var<storage, read> moments: array<vec2<f32>>; // [minibatches, P]
-@group(0) @binding(4) var<storage, read> obs: array<f32>;       // [T + 1, P * RPM, OBS]
-@group(0) @binding(5) var<storage, read> world: array<f32>;     // [T + 1, P * RPM / AGENTS, STATE]
-@group(0) @binding(6) var<storage, read> log_probs: array<f32>; // [T, P * RPM]
-@group(0) @binding(7) var<storage, read> values: array<f32>;    // [T + 1, P * RPM]
-@group(0) @binding(8) var<storage, read> goal: array<f32>;      // [T, P * RPM]
+@group(0) @binding(4) var<storage, read> obs: array<f32>;       // [slots, P * RPM, OBS]
+@group(0) @binding(6) var<storage, read> log_probs: array<f32>; // [slots, P * RPM]
+@group(0) @binding(7) var<storage, read> values: array<f32>;    // [slots, P * RPM]
+@group(0) @binding(8) var<storage, read> goal: array<f32>;      // [slots, P * RPM]
 @group(0) @binding(9) var<storage, read_write> actor_input: array<vec4<f32>>;   // [P, ROWS, OBS4]
 @group(0) @binding(10) var<storage, read_write> critic_input: array<vec4<f32>>; // [P, ROWS, CRITIC4]
 @group(0) @binding(11) var<storage, read_write> batch: array<f32>;
@@ -21,12 +21,6 @@ const CRITIC4: u32 = (CRITIC + 3u) / 4u;
 fn observed(source: u32, c: u32) -> f32 {
     if (c >= OBS) { return 0.0; }
     return obs[source * OBS + c];
-}
-
-// The world state, then which of the agents it is.
-fn central(source: u32, c: u32) -> f32 {
-    if (c < STATE) { return world[source / AGENTS * STATE + c]; }
-    return select(0.0, 1.0, c - STATE == source % AGENTS && c < CRITIC);
 }
 
 @compute @workgroup_size(64)
@@ -49,8 +43,10 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
     }
     if (column == 0u) {
         let moment = moments[tick.minibatch * MEMBERS + member];
-        batch[OLD_LOG_PROB + row] = log_probs[source];
-        batch[ADVANTAGE + row] = (advantage[source] - moment.x) * moment.y;
+        let ratio = ratio_of(source);
+        batch[OLD_LOG_PROB + row] = ratio.log_prob;
+        batch[ADVANTAGE + row] = (advantage[source] - moment.x) * moment.y * ratio.weight;
+        tell_center(row, ratio.center);
         batch[GOAL + row] = goal[source];
         batch[OLD_VALUE + row] = values[source];
     }

@@ -5,7 +5,7 @@
 // dense_grad.wgsl), and the places LOG_PROB, ENTROPY in the batch. After tick, minibatch and gaussian_density.
 
 @group(0) @binding(2) var<storage, read> params: array<f32>;   // [P, STRIDE]
-@group(0) @binding(3) var<storage, read> actions: array<f32>;  // [T, P * RPM, N]
+@group(0) @binding(3) var<storage, read> actions: array<f32>;  // [slots, P * RPM, N]
 // [P, ROWS, N]: the network's means; behind `log_prob`, the standardised actions z = (a − μ) / σ.
 @group(0) @binding(4) var<storage, read_write> means: array<f32>;
 @group(0) @binding(5) var<storage, read_write> batch: array<f32>;

@@ -4,7 +4,7 @@
 // Constants: MEMBERS, RPM (rows per member and slot), SHARE (rows that share an input row), ONE_HOT (append the row's number
 // among those), STRIDE (words of a member's parameters), IN, HIDDEN, OUT, KE BE (embedding), KI BI (input half), KR BR (recurrent
 // half; BR: the bias of n alone), K1 B1 (dense), K2 B2 (head), ACT, ROWS, TM, TN, WG = (HIDDEN / TN) (ROWS / TM).
-// After tick and activation.
+// After tick and activation; with others or no_others.
 
 @group(0) @binding(0) var<uniform> tick: Tick;
 @group(0) @binding(1) var<storage, read> params: array<f32>; // [P, STRIDE]
@@ -37,6 +37,10 @@ fn advance(member: u32, first: u32, row_0: u32, lane: u32) {
         for (var j = 0u; j < TN; j++) {
             acc[i * TN + j] = params[base + BE + c + j];
             if (ONE_HOT) { acc[i * TN + j] += params[base + KE + (IN + row % SHARE) * HIDDEN + c + j]; }
+        }
+        for (var q = 0u; q < OTHERS; q++) {
+            let o = other(row, q);
+            for (var j = 0u; j < TN; j++) { acc[i * TN + j] += o.x * params[base + KE + o.column * HIDDEN + c + j]; }
         }
     }
     for (var k = 0u; k < IN; k++) {

@@ -3,7 +3,7 @@
 //
 // Constants: MEMBERS, RPM (rows per member and slot), SHARE (rows that share an input row), ONE_HOT (append the row's number
 // among those), STRIDE (words of a member's parameters), IN, HIDDEN, OUT, K1 B1 K2 B2 K3 B3 (kernels and biases), ACT,
-// ROWS, TM, TN, WG = (HIDDEN / TN) (ROWS / TM).
+// ROWS, TM, TN, WG = (HIDDEN / TN) (ROWS / TM). With others or no_others.
 
 @group(0) @binding(0) var<uniform> tick: Tick;
 @group(0) @binding(1) var<storage, read> params: array<f32>; // [P, STRIDE]
@@ -35,6 +35,10 @@ fn mlp(member: u32, first: u32, row_0: u32, lane: u32) {
         for (var j = 0u; j < TN; j++) {
             acc[i * TN + j] = params[base + B1 + c + j];
             if (ONE_HOT) { acc[i * TN + j] += params[base + K1 + (IN + row % SHARE) * HIDDEN + c + j]; }
+        }
+        for (var q = 0u; q < OTHERS; q++) {
+            let o = other(row, q);
+            for (var j = 0u; j < TN; j++) { acc[i * TN + j] += o.x * params[base + K1 + o.column * HIDDEN + c + j]; }
         }
     }
     for (var k = 0u; k < IN; k++) {

@@ -3,7 +3,7 @@
 //
 // Constants as in mlp.wgsl, but ROWS = WG, no STRIDE, TM and TN, and: WEIGHTS (words bound at 1: the network's, or those after its first
 // kernel, where that is bound in blocks), WHO (a binding after the others). K1 .. B3 count from the first word bound; HIDDEN and K1, B1,
-// K2, B2 are multiples of 4. Around mlp_row_block.wgsl, once per block of the first kernel.
+// K2, B2 are multiples of 4; DENSE: inputs but those of others.wgsl. Around mlp_row_block.wgsl, once per block of the first kernel.
 
 @group(0) @binding(0) var<uniform> tick: Tick;
 @group(0) @binding(1) var<uniform> weights: array<vec4<f32>, WEIGHTS / 4u>;

@@ -1,6 +1,6 @@
 // Mean and deviation of the advantages of every minibatch of an epoch. After tick and minibatch.
 
-@group(0) @binding(2) var<storage, read> advantage: array<f32>;           // [T, P * RPM]
+@group(0) @binding(2) var<storage, read> advantage: array<f32>;           // [slots, P * RPM]
 @group(0) @binding(3) var<storage, read_write> moments: array<vec2<f32>>; // [minibatches, P]: mean, 1 / (deviation + 1e-8)
 
 var<workgroup> partial: array<f32, 256>;

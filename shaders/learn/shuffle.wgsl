@@ -26,9 +26,9 @@ fn mix_bits(bits: u32) -> u32 {
 // One permutation per member and epoch. Numbers beyond the items are sent on until one falls within: still a bijection.
 @compute @workgroup_size(64)
 fn shuffle(@builtin(global_invocation_id) id: vec3<u32>) {
-    if (id.x >= ITEMS) { return; }
+    if (id.x >= tick.items) { return; }
     let key = keys[id.y];
     var x = scatter(key, tick.draw, id.x);
-    while (x >= ITEMS) { x = scatter(key, tick.draw, x); }
+    while (x >= tick.items) { x = scatter(key, tick.draw, x); }
     order[id.y * ITEMS + id.x] = x;
 }

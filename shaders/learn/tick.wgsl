@@ -10,6 +10,6 @@ struct Tick {
     correction_2: f32,
     anneal: f32,
     before: u32,
-    pad_2: u32,
-    pad_3: u32,
+    items: u32,
+    pad: u32,
 }

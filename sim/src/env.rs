@@ -69,8 +69,8 @@ pub struct EnvSpec {
 ///
 /// Where a critic sees just what the agents see, `state` may be the memory of `obs`. An environment may leave words of
 /// `obs`, `state`, `avail`, `final_obs` and `final_state` as they are that it knows to be right since it last wrote that
-/// slot. So a driver writes to no slot that a step will write; it may write to slot 0 of several (a rollout begins with
-/// what the last one ended with), and to any after [`VecEnv::restore`].
+/// slot. So a driver writes to no slot that a step will write; it may write to those that none does, as slot 0 of several (a rollout
+/// begins with what the last one ended with), and to any after [`VecEnv::restore`].
 #[derive(Clone, Debug)]
 pub struct EnvIo {
     /// `T`.
@@ -260,6 +260,11 @@ pub trait VecEnv {
     /// environment never does. SMAX's anomalies do (`anomaly_probability`): the action was then *stop* (4, or no move and
     /// no attack), whatever `actions` says, and a learner should treat it as the one chosen.
     fn replaced(&self) -> Option<&Region> {
+        None
+    }
+
+    /// The discrete action that [`VecEnv::replaced`] ones became; none where actions are numbers.
+    fn replacement(&self) -> Option<u32> {
         None
     }
 

@@ -24,4 +24,5 @@ pub mod parity;
 pub mod registry;
 pub mod replay;
 pub mod rng;
+pub mod sequential;
 pub mod smax;

@@ -6,7 +6,7 @@ use crate::env::{EnvSpec, VecEnv};
 use crate::golden::Recording;
 use crate::gpu::{Gpu, GpuError};
 use crate::parity::{self, Comparison, ParityError};
-use crate::{grid, junction, keydoor, mabrax, matrix, mpe, overcooked, smax};
+use crate::{grid, junction, keydoor, mabrax, matrix, mpe, overcooked, sequential, smax};
 
 /// Options of an environment, by name.
 pub type EnvOptions = serde_json::Map<String, serde_json::Value>;
@@ -178,6 +178,18 @@ pub(crate) const FAMILIES: &[Family] = &[
         make: |gpu, name, options, batch| {
             junction::configure(name, options)?;
             Ok(Box::new(junction::Junction::new(gpu, batch)?))
+        },
+        recordings: &[],
+        compare: parity::unrecorded,
+    },
+    Family {
+        name: "sequential",
+        names: sequential::names,
+        spec: |name, options| Ok(sequential::configure(name, options)?.spec()),
+        make: |gpu, name, options, batch| {
+            let options = sequential::configure(name, options)?;
+            let env = sequential::Sequential::new(gpu, &options, batch)?;
+            Ok(Box::new(env))
         },
         recordings: &[],
         compare: parity::unrecorded,

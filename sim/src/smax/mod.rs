@@ -346,6 +346,11 @@ impl VecEnv for Smax {
         self.replaced.as_ref()
     }
 
+    fn replacement(&self) -> Option<u32> {
+        // STOP of `shaders/smax/rules.wgsl`.
+        matches!(self.spec().actions, ActionSpace::Discrete(_)).then_some(4)
+    }
+
     /// As [`StateLayout`] has them.
     fn state_fields(&self) -> Vec<(&'static str, usize)> {
         let (n, memory) = (self.layout.units, self.layout.memory_units);

@@ -1,0 +1,119 @@
+//! COMA as an advantage estimator of PPO, the form in which GPAE's authors compare it: a critic of every own action given what the others
+//! did, and how much better than the policy's mean the taken one is. `ppo_family.md` §6.3.
+
+use merit_sim::env::VecEnv;
+use merit_sim::gpu::{Gpu, Region};
+
+use crate::LearnError;
+use crate::config::Config;
+use crate::kernel::{Bind, Constants, Kernel, Recorder};
+use crate::minibatch::TICK;
+use crate::policy::{StoredPolicy, View};
+use crate::ppo::{ActorCritic, Networks, Ppo, Recurrent};
+use crate::sizes::Sizes;
+
+pub struct Coma {
+    pub ppo: Ppo,
+    policy: StoredPolicy,
+    /// πⁱ(· | oⁱ), `[slots, P, E, A, N]`.
+    pub probabilities: Region,
+    estimator: Kernel,
+}
+
+/// MAPPO's, but the critic sees what the others did and has an output per own action.
+pub fn networks(config: &Config, sizes: &Sizes) -> Networks {
+    Networks::separate(config, sizes, View::WorldAndOthers, sizes.outputs())
+}
+
+impl Coma {
+    /// # Errors
+    /// [`LearnError`]: what does not fit the configuration, the adapter or burn.
+    pub fn new(gpu: &Gpu, config: &Config, env: Box<dyn VecEnv>) -> Result<Self, LearnError> {
+        let ppo = Ppo::new(gpu, config, env, |sizes| networks(config, sizes))?;
+        let (sizes, io) = (ppo.sizes, ppo.env.io().clone());
+        gpu.guarded("the estimator's kernels", || {
+            let probabilities = gpu.storage("probabilities", ppo.critic_values.size);
+            let memory = ppo.recurrent.as_ref().map(Recurrent::of_actor);
+            let discount = gpu.storage_from("discounts", &vec![config.gamma as f32; sizes.members]);
+            let constants = Constants::default()
+                .uint("MEMBERS", sizes.members)
+                .uint("RPM", sizes.member_rows())
+                .uint("AGENTS", sizes.agents)
+                .uint("N", sizes.outputs());
+            let binds = [
+                Bind::Tick(&ppo.ticks),
+                Bind::Read(&io.reward),
+                Bind::Read(&io.terminated),
+                Bind::Read(&io.truncated),
+                Bind::Read(&io.actions),
+                Bind::Read(&ppo.critic_values),
+                Bind::Read(&probabilities),
+                Bind::Read(&discount),
+                Bind::Write(&ppo.values),
+                Bind::Write(&ppo.estimates.advantage),
+                Bind::Write(&ppo.estimates.goal),
+            ];
+            let files = [TICK, include_str!("../../shaders/learn/coma.wgsl")];
+            let actor = &ppo.networks().actor;
+            Self {
+                policy: StoredPolicy::new(&ppo.context(), actor, &io, &probabilities, true, memory),
+                estimator: Kernel::new(gpu, "coma", &constants, &files, &binds),
+                probabilities,
+                ppo,
+            }
+        })
+        .map_err(LearnError::from)
+    }
+
+    /// Q of every own action in every slot, the policy's mean of it, advantages, targets.
+    pub fn record_estimates(&self, to: &mut Recorder) {
+        self.ppo.record_values(to);
+        self.policy.record(to, 0, 1);
+        self.record_advantages(to);
+    }
+
+    /// From Q and probabilities.
+    pub fn record_advantages(&self, to: &mut Recorder) {
+        let s = &self.ppo.sizes;
+        let groups = [s.member_rows().div_ceil(64), s.members, s.steps];
+        self.estimator.record(to, 0, groups);
+    }
+}
+
+impl ActorCritic for Coma {
+    fn ppo(&self) -> &Ppo {
+        &self.ppo
+    }
+
+    fn ppo_mut(&mut self) -> &mut Ppo {
+        &mut self.ppo
+    }
+
+    fn learn(&mut self) -> Result<(), LearnError> {
+        let sizes = self.ppo.sizes;
+        let mut to = self.ppo.begin_update();
+
+        // COLLECT: T steps of E environments with the current policy, then the actions in the last slot, which the next rollout begins
+        // with.
+        self.ppo.record_rollout(&mut to);
+
+        // ESTIMATE: Q of every own action in every slot, the policy's mean of it, advantages, targets.
+        self.record_estimates(&mut to);
+        let ppo = &mut self.ppo;
+        ppo.diagnostics.record_explained_variance(&mut to);
+        ppo.credit.record(&mut to);
+
+        // UPDATE: K epochs of minibatches; the critic's loss is of the action that was taken.
+        for epoch in 0..sizes.epochs {
+            ppo.minibatches
+                .record_epoch(&mut to, ppo.minibatch_tick(epoch, 0), 1);
+            for minibatch in 0..sizes.minibatches {
+                let tick = ppo.minibatch_tick(epoch, minibatch);
+                ppo.record_gradients(&mut to, tick)?;
+                ppo.record_optimisers(&mut to, tick);
+            }
+        }
+        ppo.end_update(to);
+        Ok(())
+    }
+}

@@ -1,0 +1,74 @@
+//! Units that no sample of a minibatch moves: they do not learn any more.
+
+use std::collections::BTreeMap;
+
+use merit_sim::gpu::{Gpu, GpuError, Region};
+
+use crate::dense::Stack;
+use crate::kernel::{Bind, Constants, Kernel, Recorder};
+
+pub struct DeadUnits {
+    layers: Vec<Layer>,
+    members: usize,
+}
+
+struct Layer {
+    /// Whose: `actor` or `critic`.
+    network: &'static str,
+    /// `[P]`
+    share: Region,
+    kernel: Kernel,
+}
+
+impl DeadUnits {
+    /// Of the hidden layers of these stacks, for minibatches of `rows` samples a member.
+    pub fn new(
+        gpu: &Gpu,
+        members: usize,
+        rows: usize,
+        stacks: [(&'static str, &Stack); 2],
+    ) -> Self {
+        let mut layers = Vec::new();
+        for (network, stack) in stacks {
+            for (activations, hidden) in stack.hidden() {
+                let share = gpu.storage("dead units", 4 * members as u64);
+                let constants = Constants::default()
+                    .uint("ROWS", rows)
+                    .uint("HIDDEN", hidden);
+                let binds = [Bind::Read(activations), Bind::Write(&share)];
+                let files = [include_str!("../../shaders/learn/dead_units.wgsl")];
+                layers.push(Layer {
+                    network,
+                    kernel: Kernel::new(gpu, "dead_units", &constants, &files, &binds),
+                    share,
+                });
+            }
+        }
+        Self { layers, members }
+    }
+
+    /// After the last minibatch of an update.
+    pub fn record(&self, to: &mut Recorder) {
+        for layer in &self.layers {
+            layer.kernel.record(to, 0, [self.members, 1, 1]);
+        }
+    }
+
+    /// Per member, the mean over a network's hidden layers. Waits for the device.
+    ///
+    /// # Errors
+    /// [`GpuError::Lost`].
+    pub fn read(&self, gpu: &Gpu) -> Result<Vec<BTreeMap<String, f64>>, GpuError> {
+        let mut named = vec![BTreeMap::new(); self.members];
+        for layer in &self.layers {
+            let of_network = self.layers.iter().filter(|l| l.network == layer.network);
+            let layers = of_network.count() as f64;
+            let shares: Vec<f32> = gpu.read(&layer.share)?;
+            for (named, share) in named.iter_mut().zip(shares) {
+                let key = format!("{}_dead_units", layer.network);
+                *named.entry(key).or_insert(0.0) += f64::from(share) / layers;
+            }
+        }
+        Ok(named)
+    }
+}

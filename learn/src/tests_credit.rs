@@ -1,0 +1,817 @@
+//! The estimators of per-agent advantages against their definitions in double precision (`ppo_family.md` §6 to 8 and §10).
+
+use merit_sim::env::{ActionSpace, VecEnv};
+use merit_sim::gpu::Region;
+
+use crate::coma::Coma;
+use crate::config::{Algo, Config, Network as Kind, Trace};
+use crate::dae::Dae;
+use crate::gae::{Estimates, Gae};
+use crate::gpae::{Estimator, Gpae};
+use crate::kernel::Recorder;
+use crate::ppo::{ActorCritic, Ppo};
+use crate::sizes::Sizes;
+use crate::testing::{AGENTS, MATCH, NUMBERS, REACH, SHOWN, Toy, config, gpu, run, toy};
+use crate::tests::network::forward;
+use crate::tests::{close, read, uniform, unpadded};
+
+const T: usize = 12;
+const ENVS: usize = 7;
+const MEMBERS: usize = 3;
+const ROLLOUTS: usize = 3;
+const ROWS: usize = MEMBERS * ENVS * AGENTS;
+const SLOTS: usize = ROLLOUTS * (T + 1);
+/// γ, λ, η of each member.
+const DISCOUNT: [[f32; 4]; MEMBERS] = [
+    [0.99, 0.95, 1.05, 0.0],
+    [0.9, 0.0, 1.0, 0.0],
+    [1.0, 1.0, 1.1, 0.0],
+];
+
+fn sizes() -> Sizes {
+    Sizes {
+        members: MEMBERS,
+        envs: ENVS,
+        agents: AGENTS,
+        steps: T,
+        obs: SHOWN,
+        state: AGENTS * SHOWN,
+        actions: ActionSpace::Discrete(SHOWN),
+        minibatches: 1,
+        epochs: 1,
+        sequences: 0,
+        reuse: ROLLOUTS,
+    }
+}
+
+/// What an estimator looks at, `[slots, P, E, A]` or `[slots, P, E]`.
+struct Case {
+    reward: Vec<f32>,
+    terminated: Vec<f32>,
+    truncated: Vec<f32>,
+    values: Vec<f32>,
+    said: Vec<f32>,
+    stored: Vec<f32>,
+}
+
+/// A fifth of the steps terminates, a fifth is cut; ratios from e⁻² to e².
+fn case() -> Case {
+    let pick = uniform(25, SLOTS * ROWS / AGENTS, 0.0, 1.0);
+    Case {
+        reward: uniform(21, SLOTS * ROWS, -1.0, 1.0),
+        terminated: pick.iter().map(|&x| f32::from(x < 0.2)).collect(),
+        truncated: pick.iter().map(|&x| f32::from(x > 0.8)).collect(),
+        values: uniform(22, SLOTS * ROWS, -1.0, 1.0),
+        said: uniform(23, SLOTS * ROWS, -2.0, 0.0),
+        stored: uniform(24, SLOTS * ROWS, -2.0, 0.0),
+    }
+}
+
+/// ρⁱ and ρ.
+fn ratios(c: &Case, i: usize) -> (f64, f64) {
+    let log = |i: usize| f64::from(c.said[i]) - f64::from(c.stored[i]);
+    let first = i - i % AGENTS;
+    (
+        log(i).exp(),
+        (first..first + AGENTS).map(log).sum::<f64>().exp(),
+    )
+}
+
+/// Equations 5 to 7 and the table of §8.3: c and ρ̄.
+fn weights(trace: Option<Trace>, [own, team]: [f64; 2], lambda: f64, eta: f64) -> (f64, f64) {
+    let others = team / own;
+    let target = own.min(1.0);
+    match trace {
+        None | Some(Trace::None) => (lambda, 1.0),
+        Some(Trace::Dt) => (lambda * (own * others.min(eta)).min(1.0), target),
+        Some(Trace::St) => (lambda * team.min(1.0), target),
+        Some(Trace::It) => (lambda * target, target),
+        Some(Trace::Full) => (team, target),
+    }
+}
+
+fn estimate(c: &Case, trace: Option<Trace>) -> Estimates {
+    let env = Toy::new(gpu(), MATCH, &[1, 2, 3], ENVS, SLOTS);
+    let io = env.io();
+    gpu().write(&io.reward, &c.reward);
+    gpu().write(&io.terminated, &c.terminated);
+    gpu().write(&io.truncated, &c.truncated);
+    let region = |x: &[f32]| gpu().storage_from("case", x);
+    let estimates = Estimates::new(gpu(), &sizes());
+    let estimator = Estimator::new(
+        gpu(),
+        &sizes(),
+        io,
+        &region(&c.values),
+        [&region(&c.said), &region(&c.stored)],
+        trace,
+        &gpu().storage_from("discounts", &DISCOUNT),
+        &estimates,
+    );
+    run(|to| estimator.record(to, ROLLOUTS));
+    estimates
+}
+
+/// Every slot but the last of each rollout, which has no estimate.
+fn steps(region: &Region) -> Vec<f64> {
+    let all = read(region);
+    let step = |i: &usize| i / ROWS % (T + 1) < T;
+    (0..all.len()).filter(step).map(|i| all[i]).collect()
+}
+
+#[test]
+fn gpae_equals_its_definition_for_every_weight() {
+    let c = case();
+    let traces = [Trace::Dt, Trace::St, Trace::It, Trace::None, Trace::Full];
+    for trace in traces.map(Some).into_iter().chain([None]) {
+        let found = estimate(&c, trace);
+        let (mut advantage, mut goal) = (vec![0.0; SLOTS * ROWS], vec![0.0; SLOTS * ROWS]);
+        for (rollout, row) in (0..ROLLOUTS).flat_map(|m| (0..ROWS).map(move |row| (m, row))) {
+            let [gamma, lambda, eta, _] = DISCOUNT[row / (ENVS * AGENTS)].map(f64::from);
+            let weights = |i: usize| {
+                let (own, team) = ratios(&c, i);
+                weights(trace, [own, team], lambda, eta)
+            };
+            let mut next = 0.0;
+            for t in (0..T).rev() {
+                let i = (rollout * (T + 1) + t) * ROWS + row;
+                let ends = c.terminated[i / AGENTS] + c.truncated[i / AGENTS];
+                let on = gamma * (1.0 - f64::from(ends));
+                let value = f64::from(c.values[i]);
+                let delta = f64::from(c.reward[i]) + on * f64::from(c.values[i + ROWS]) - value;
+                next = delta + on * weights(i + ROWS).0 * next;
+                advantage[i] = next;
+                goal[i] = value + weights(i).1 * next;
+            }
+        }
+        let only = |x: Vec<f64>| {
+            let step = |i: &usize| i / ROWS % (T + 1) < T;
+            (0..x.len()).filter(step).map(|i| x[i]).collect::<Vec<_>>()
+        };
+        let what = format!("{trace:?}");
+        close(&steps(&found.advantage), &only(advantage), 3e-5, &what);
+        close(&steps(&found.goal), &only(goal), 3e-5, &what);
+    }
+}
+
+/// The table of §10.4: (ρⁱ, ρ⁻ⁱ) and what DT, IT and ST make of them with η = 1.05 and λ = 1, seen in the advantage of the step before.
+#[test]
+fn weights_are_those_of_the_table() {
+    for (own, others, [dt, it, st]) in [
+        (0.5, 3.0, [0.525, 0.5, 1.0]),
+        (1.2, 0.5, [0.6, 1.0, 0.6]),
+        (2.0, 2.0, [1.0, 1.0, 1.0]),
+    ] {
+        for (trace, want) in [(Trace::Dt, dt), (Trace::It, it), (Trace::St, st)] {
+            assert_eq!(weights(Some(trace), [own, own * others], 1.0, 1.05).0, want);
+        }
+    }
+}
+
+#[test]
+fn data_of_the_policy_itself_are_traced_by_lambda() {
+    let mut c = case();
+    c.stored.clone_from(&c.said);
+    let want = estimate(&c, None);
+    for trace in [Trace::Dt, Trace::St, Trace::It, Trace::None] {
+        let found = estimate(&c, Some(trace));
+        assert_eq!(steps(&found.advantage), steps(&want.advantage), "{trace:?}");
+        assert_eq!(steps(&found.goal), steps(&want.goal), "{trace:?}");
+    }
+}
+
+/// With values that do not depend on the others, or with one agent, EQ is V.
+#[test]
+fn gpae_on_policy_is_gae() {
+    let c = case();
+    let found = estimate(&c, None);
+    let one = Sizes {
+        reuse: 1,
+        ..sizes()
+    };
+    let env = Toy::new(gpu(), MATCH, &[1, 2, 3], ENVS, T + 1);
+    let io = env.io();
+    // GAE knows one rollout: the first.
+    gpu().write(&io.reward, &c.reward[..(T + 1) * ROWS]);
+    gpu().write(&io.terminated, &c.terminated[..(T + 1) * ROWS / AGENTS]);
+    gpu().write(&io.truncated, &c.truncated[..(T + 1) * ROWS / AGENTS]);
+    let values = gpu().storage_from("values", &c.values[..(T + 1) * ROWS]);
+    let estimates = Estimates::new(gpu(), &one);
+    let discount = DISCOUNT.map(|[gamma, lambda, ..]| [gamma, lambda]);
+    let gae = Gae::new(gpu(), &one, io, &values, None, &discount, &estimates);
+    run(|to| gae.record(to));
+    let want = read(&estimates.advantage);
+    assert_eq!(read(&found.advantage)[..T * ROWS], want[..T * ROWS]);
+    let want = read(&estimates.goal);
+    assert_eq!(read(&found.goal)[..T * ROWS], want[..T * ROWS]);
+}
+
+/// λ = 1 and an end in the last step: advantage and value are the discounted return, whatever the values.
+#[test]
+fn traces_of_one_add_up_to_the_return() {
+    let mut c = case();
+    c.terminated.fill(0.0);
+    c.truncated.fill(0.0);
+    for slot in (T - 1..SLOTS).step_by(T + 1) {
+        c.terminated[slot * ROWS / AGENTS..(slot + 1) * ROWS / AGENTS].fill(1.0);
+    }
+    let found = read(&estimate(&c, None).goal);
+    // The third member's λ.
+    for row in 2 * ENVS * AGENTS..ROWS {
+        for rollout in 0..ROLLOUTS {
+            let mut total = 0.0;
+            for t in (0..T).rev() {
+                let i = (rollout * (T + 1) + t) * ROWS + row;
+                total += f64::from(c.reward[i]);
+                close(&[found[i]], &[total], 2e-5, "return");
+            }
+        }
+    }
+}
+
+/// Runs what is collected once, with parameters that leave no number near 0, and gives what `f` is given to look at.
+fn stirred<L: ActorCritic>(mut learner: L) -> L {
+    stir(learner.ppo());
+    let ppo = learner.ppo_mut();
+    let mut to = ppo.begin_update();
+    ppo.record_rollout(&mut to);
+    to.submit();
+    learner
+}
+
+fn stir(ppo: &Ppo) {
+    let words = (ppo.adam.params.size / 4) as usize;
+    gpu().write(&ppo.adam.params, &uniform(9, words, -0.8, 0.8));
+}
+
+/// The action words of row `i` of `[slots, P, E, A]` as a critic of the others sees its team: one-hot or numbers, the own one blank.
+fn others_of(ppo: &Ppo, actions: &[u32], i: usize) -> Vec<f64> {
+    let k = ppo.sizes.actions.words();
+    let mut seen = Vec::new();
+    for j in i - i % AGENTS..i - i % AGENTS + AGENTS {
+        let own = j == i;
+        let words = &actions[j * k..(j + 1) * k];
+        match ppo.sizes.actions {
+            ActionSpace::Discrete(n) => {
+                seen.extend((0..n).map(|a| f64::from(u8::from(!own && a as u32 == words[0]))));
+            }
+            ActionSpace::Continuous(_) => {
+                let number = |&w: &u32| {
+                    if own {
+                        0.0
+                    } else {
+                        f64::from(f32::from_bits(w))
+                    }
+                };
+                seen.extend(words.iter().map(number));
+            }
+        }
+    }
+    seen
+}
+
+/// The input of a critic of the others for row `i`: state, number, actions.
+fn central(ppo: &Ppo, world: &[f64], actions: &[u32], i: usize) -> Vec<f64> {
+    let env = i / AGENTS;
+    let mut input = world[env * ppo.sizes.state..(env + 1) * ppo.sizes.state].to_vec();
+    input.extend((0..AGENTS).map(|a| f64::from(u8::from(a == i % AGENTS))));
+    input.extend(others_of(ppo, actions, i));
+    input
+}
+
+/// Values of every slot, the log-probabilities that are said of stored steps and the inputs of minibatches, over three updates that fill
+/// two rollouts and begin again.
+#[test]
+fn critics_see_what_the_others_did_and_policies_judge_what_is_stored() {
+    for (env, network, by_rows, hidden) in [
+        (MATCH, Kind::Ff, true, 16),
+        (MATCH, Kind::Ff, false, 16),
+        // A first kernel of 18 inputs and 256 columns is more than one uniform block beside the second.
+        (MATCH, Kind::Ff, true, 256),
+        (REACH, Kind::Ff, true, 16),
+        (REACH, Kind::Ff, false, 16),
+        (MATCH, Kind::Gru, false, 16),
+        (REACH, Kind::Gru, false, 16),
+    ] {
+        let config = Config {
+            env: env.into(),
+            envs: 5,
+            seeds: 2,
+            rollout: 8,
+            reuse: 2,
+            minibatches: 1,
+            network,
+            hidden,
+            by_rows: Some(by_rows),
+            ..config(Algo::Gpae)
+        };
+        let mut gpae = Gpae::new(gpu(), &config, toy(&config)).expect("it fits");
+        stir(&gpae.ppo);
+        let (s, rows) = (gpae.ppo.sizes, gpae.ppo.sizes.rows());
+        let (mut reset_before, mut first_memory) = (vec![], vec![vec![]; 2]);
+        for update in 0..3 {
+            let ppo = &mut gpae.ppo;
+            let mut to = ppo.begin_update();
+            ppo.record_rollout(&mut to);
+            let (all, rollouts) = (ppo.rollouts_tick(), ppo.rollouts());
+            assert_eq!(rollouts, (update + 1).min(2));
+            ppo.value.record(&mut to, all, rollouts);
+            let old = gpae.off_policy.as_ref().expect("two rollouts");
+            old.policy.record(&mut to, all, rollouts);
+            to.submit();
+            let newest = ppo.rollout();
+            let io = ppo.env.io().clone();
+            if let Some(r) = &ppo.recurrent {
+                reset_before = read(&r.resets.reset_in);
+                first_memory = r.memories.iter().map(|m| read(&m.start)).collect();
+            }
+            let actions: Vec<u32> = gpu().read(&io.actions).expect("readable");
+            let (world, obs, avail) = (read(&io.state), read(&io.obs), read(&io.avail));
+            let (values, said, stored) = (
+                read(&ppo.values),
+                read(ppo.said.as_ref().expect("two rollouts")),
+                read(&ppo.log_probs),
+            );
+            let params = read(&ppo.adam.params);
+            let net = ppo.networks();
+            for (rollout, row) in (0..rollouts).flat_map(|m| (0..rows).map(move |row| (m, row))) {
+                let member = row / s.member_rows();
+                let words = &params[member * net.stride()..(member + 1) * net.stride()];
+                let mut memory: Vec<Vec<f64>> = first_memory
+                    .iter()
+                    .map(|m| {
+                        let h = config.hidden;
+                        let first = (rollout * rows + row) * h;
+                        m.get(first..first + h).unwrap_or_default().to_vec()
+                    })
+                    .collect();
+                for t in 0..=s.steps {
+                    let i = (rollout * (s.steps + 1) + t) * rows + row;
+                    if network == Kind::Gru {
+                        let keep = 1.0 - reset_before[i];
+                        memory.iter_mut().flatten().for_each(|m| *m *= keep);
+                    }
+                    let input = central(ppo, &world, &actions, i);
+                    let want = forward(&net.critic, words, false, &input, &mut memory[1])[0];
+                    close(&[values[i]], &[want], 3e-5, "value");
+                    if t == s.steps {
+                        continue;
+                    }
+                    let seen = &obs[i * s.obs..(i + 1) * s.obs];
+                    let output = forward(&net.actor, words, false, seen, &mut memory[0]);
+                    if env == MATCH {
+                        let allowed = &avail[i * SHOWN..(i + 1) * SHOWN];
+                        let all = crate::tests::network::log_softmax(&output, allowed);
+                        close(&[said[i]], &[all[actions[i] as usize]], 3e-5, "said");
+                    }
+                    // The same parameters collected it, but for the action that the rollout before ended with, and what is
+                    // remembered of that step.
+                    let same = update == 0 || (t > 0 && network == Kind::Ff);
+                    if rollout == newest && same {
+                        close(&[said[i]], &[stored[i]], 3e-5, "said of what it did");
+                    }
+                }
+            }
+            // A minibatch is all that there is at first, and shows the same.
+            let tick = ppo.minibatch_tick(0, 0);
+            run(|to| {
+                ppo.minibatches.record_epoch(to, tick, rollouts);
+                ppo.record_gather(to, tick);
+            });
+            let order: Vec<u32> = gpu().read(&ppo.minibatches.order).expect("readable");
+            let items = order.len() / s.members;
+            let columns = net.critic.inputs();
+            let gathered = unpadded(&ppo.minibatches.critic_input, columns);
+            for sample in 0..s.members * s.minibatch_rows() {
+                let (p, r) = (sample / s.minibatch_rows(), sample % s.minibatch_rows());
+                let i = match s.sequences {
+                    0 => {
+                        let item = order[p * items + r] as usize;
+                        let t = item / s.member_rows();
+                        let slot = t / s.steps * (s.steps + 1) + t % s.steps;
+                        (slot * s.members + p) * s.member_rows() + item % s.member_rows()
+                    }
+                    n => {
+                        let item = order[p * items + r % n] as usize;
+                        let slot = item / s.member_rows() * (s.steps + 1) + r / n;
+                        (slot * s.members + p) * s.member_rows() + item % s.member_rows()
+                    }
+                };
+                let want = central(ppo, &world, &actions, i);
+                let found = &gathered[sample * columns..(sample + 1) * columns];
+                close(found, &want, 1e-6, "minibatch");
+            }
+            // Another policy from now on: what is stored is older than what judges it.
+            let drift = uniform(40 + update as u32, params.len(), -0.1, 0.1);
+            let moved: Vec<_> = params
+                .iter()
+                .zip(drift)
+                .map(|(w, d)| *w as f32 + d)
+                .collect();
+            gpu().write(&ppo.adam.params, &moved);
+            ppo.end_update(Recorder::new(gpu()));
+        }
+    }
+}
+
+#[test]
+fn an_agents_own_action_never_moves_its_value() {
+    for (env, network, by_rows) in [
+        (MATCH, Kind::Ff, true),
+        (MATCH, Kind::Ff, false),
+        (MATCH, Kind::Gru, false),
+        (REACH, Kind::Ff, true),
+    ] {
+        let config = Config {
+            env: env.into(),
+            reuse: 1,
+            network,
+            by_rows: Some(by_rows),
+            ..config(Algo::Gpae)
+        };
+        let gpae = stirred(Gpae::new(gpu(), &config, toy(&config)).expect("it fits"));
+        let ppo = &gpae.ppo;
+        let values = || {
+            run(|to| ppo.record_values(to));
+            read(&ppo.values)
+        };
+        let before = values();
+        // Agent 1 of environment 2 does something else in step 3.
+        let i = 3 * ppo.sizes.rows() + 2 * AGENTS + 1;
+        let k = ppo.sizes.actions.words();
+        let mut actions: Vec<u32> = gpu().read(&ppo.env.io().actions).expect("readable");
+        actions[i * k] = match ppo.sizes.actions {
+            ActionSpace::Discrete(n) => (actions[i] + 1) % n as u32,
+            ActionSpace::Continuous(_) => 7.5_f32.to_bits(),
+        };
+        gpu().write(&ppo.env.io().actions, &actions);
+        let after = values();
+        assert_eq!(after[i], before[i], "{env} {network:?}: its own value");
+        assert_ne!(
+            after[i - 1],
+            before[i - 1],
+            "{env} {network:?}: the other's"
+        );
+    }
+}
+
+#[test]
+fn coma_equals_its_definition() {
+    for network in [Kind::Ff, Kind::Gru] {
+        let config = Config {
+            envs: 5,
+            seeds: 2,
+            minibatches: 1,
+            network,
+            ..config(Algo::Coma)
+        };
+        let mut coma = stirred(Coma::new(gpu(), &config, toy(&config)).expect("it fits"));
+        coma.ppo.end_update(Recorder::new(gpu()));
+        let mut to = coma.ppo.begin_update();
+        coma.ppo.record_rollout(&mut to);
+        coma.record_estimates(&mut to);
+        to.submit();
+        let (ppo, s) = (&coma.ppo, coma.ppo.sizes);
+        let io = ppo.env.io().clone();
+        let actions: Vec<u32> = gpu().read(&io.actions).expect("readable");
+        let (reward, ended) = (read(&io.reward), read(&io.terminated));
+        let cut = read(&io.truncated);
+        let (q, policy) = (read(&ppo.critic_values), read(&coma.probabilities));
+        let (advantage, goal) = (read(&ppo.estimates.advantage), read(&ppo.estimates.goal));
+        for i in 0..s.steps * s.rows() {
+            let of = |x: &[f64], i: usize| x[i * SHOWN..(i + 1) * SHOWN].to_vec();
+            let (q_here, p) = (of(&q, i), of(&policy, i));
+            close(&[p.iter().sum()], &[1.0], 1e-6, "probabilities");
+            let taken = actions[i] as usize;
+            close(&[p[taken].ln()], &[read(&ppo.log_probs)[i]], 1e-4, "policy");
+            let baseline: f64 = p.iter().zip(&q_here).map(|(p, q)| p * q).sum();
+            close(
+                &[advantage[i]],
+                &[q_here[taken] - baseline],
+                2e-5,
+                "advantage",
+            );
+            let next = of(&q, i + s.rows())[actions[i + s.rows()] as usize];
+            let on = 1.0 - ended[i / AGENTS] - cut[i / AGENTS];
+            let want = reward[i] + config.gamma * on * next;
+            close(&[goal[i]], &[want], 2e-5, "target");
+        }
+        assert!(ended.contains(&1.0) && cut.contains(&1.0));
+    }
+}
+
+/// One step of a game in which both agents choose among four, every joint action in an environment of its own: the sums over them are
+/// the expectations.
+#[test]
+fn on_an_enumerated_game_the_estimators_keep_the_gradient_and_subtract_the_mean() {
+    let n = SHOWN;
+    let config = Config {
+        envs: n * n,
+        rollout: 1,
+        minibatches: 1,
+        ..config(Algo::Coma)
+    };
+    let coma = stirred(Coma::new(gpu(), &config, toy(&config)).expect("it fits"));
+    let ppo = &coma.ppo;
+    let payoff: Vec<f64> = uniform(31, n * n, -5.0, 5.0)
+        .into_iter()
+        .map(f64::from)
+        .collect();
+    let softmax = |stream: u32| {
+        let weights: Vec<f64> = uniform(stream, n, 0.1, 1.0)
+            .into_iter()
+            .map(f64::from)
+            .collect();
+        let total: f64 = weights.iter().sum();
+        weights.iter().map(|w| w / total).collect::<Vec<_>>()
+    };
+    let policies = [softmax(32), softmax(33)];
+    let joint: Vec<[usize; 2]> = (0..n * n).map(|e| [e / n, e % n]).collect();
+    let rows = || joint.iter().flat_map(|a| (0..AGENTS).map(move |i| (*a, i)));
+    let floats = |x: Vec<f64>| x.into_iter().map(|x| x as f32).collect::<Vec<_>>();
+    let of_other = |a: [usize; 2], i: usize, own: usize| match i {
+        0 => payoff[own * n + a[1]],
+        _ => payoff[a[0] * n + own],
+    };
+    let actions: Vec<u32> = rows().map(|(a, i)| a[i] as u32).collect();
+    gpu().write(&ppo.env.io().actions, &actions);
+    let q = rows().flat_map(|(a, i)| {
+        (0..n)
+            .map(move |own| of_other(a, i, own))
+            .collect::<Vec<_>>()
+    });
+    gpu().write(&ppo.critic_values, &floats(q.collect()));
+    let said = rows().flat_map(|(_, i)| policies[i].clone());
+    gpu().write(&coma.probabilities, &floats(said.collect()));
+    run(|to| coma.record_advantages(to));
+    let advantage = read(&ppo.estimates.advantage);
+
+    // GPAE with exact values, EQⁱ(a⁻ⁱ) = Σ π Q, over the same step, which ends the game.
+    let eq = |a: [usize; 2], i: usize| -> f64 {
+        (0..n)
+            .map(|own| policies[i][own] * of_other(a, i, own))
+            .sum()
+    };
+    let gpae = Gpae::new(
+        gpu(),
+        &Config {
+            algo: Algo::Gpae,
+            reuse: 1,
+            ..config.clone()
+        },
+        toy(&config),
+    );
+    let gpae = gpae.expect("it fits");
+    let io = gpae.ppo.env.io().clone();
+    gpu().write(
+        &io.reward,
+        &floats(rows().map(|(a, _)| payoff[a[0] * n + a[1]]).collect()),
+    );
+    gpu().write(&io.terminated, &vec![1.0_f32; n * n]);
+    gpu().write(
+        &gpae.ppo.values,
+        &floats(rows().map(|(a, i)| eq(a, i)).collect()),
+    );
+    run(|to| gpae.estimator.record(to, 1));
+    let of_gpae = read(&gpae.ppo.estimates.advantage);
+
+    for i in 0..AGENTS {
+        // ∂ ln π(a) / ∂ logits = 1[a] − π.
+        let score = |a: usize, k: usize| f64::from(u8::from(a == k)) - policies[i][k];
+        for k in 0..n {
+            let gradient = |weight: &dyn Fn(usize) -> f64| -> f64 {
+                let each = joint.iter().enumerate();
+                each.map(|(e, a)| {
+                    policies[0][a[0]] * policies[1][a[1]] * score(a[i], k) * weight(e)
+                })
+                .sum()
+            };
+            let want = gradient(&|e| payoff[e]);
+            for found in [&advantage, &of_gpae] {
+                let found = gradient(&|e| found[e * AGENTS + i]);
+                close(&[found], &[want], 1e-5, "gradient");
+            }
+        }
+        for (e, a) in joint.iter().enumerate() {
+            let want = payoff[e] - eq(*a, i);
+            close(&[advantage[e * AGENTS + i]], &[want], 1e-5, "Q - E Q");
+            close(&[of_gpae[e * AGENTS + i]], &[want], 1e-5, "Q - E Q");
+        }
+        // Σ_a π(a) A(a, a⁻ⁱ) = 0 whatever the other does.
+        for other in 0..n {
+            let with = |own: usize| {
+                if i == 0 {
+                    own * n + other
+                } else {
+                    other * n + own
+                }
+            };
+            let mean: f64 = (0..n)
+                .map(|own| policies[i][own] * advantage[with(own) * AGENTS + i])
+                .sum();
+            close(&[mean], &[0.0], 1e-5, "mean advantage");
+        }
+    }
+}
+
+fn dae(beta: f64, shaped: bool, network: Kind) -> Dae {
+    let config = Config {
+        envs: 5,
+        seeds: 2,
+        minibatches: 1,
+        network,
+        dae_beta: beta,
+        dae_shaped_target: shaped,
+        bootstrap_truncated: network == Kind::Ff,
+        ..config(Algo::Dae)
+    };
+    let mut dae = stirred(Dae::new(gpu(), &config, toy(&config)).expect("it fits"));
+    dae.ppo.end_update(Recorder::new(gpu()));
+    let mut to = dae.ppo.begin_update();
+    dae.ppo.record_rollout(&mut to);
+    dae.record_estimates(&mut to);
+    to.submit();
+    dae
+}
+
+#[test]
+fn dae_equals_its_definition() {
+    for (beta, shaped, network) in [
+        (0.5, true, Kind::Ff),
+        (0.5, false, Kind::Ff),
+        (1.0, true, Kind::Gru),
+    ] {
+        let dae = dae(beta, shaped, network);
+        let (ppo, s) = (&dae.ppo, dae.ppo.sizes);
+        let io = ppo.env.io().clone();
+        let (reward, over, cut) = (read(&io.reward), read(&io.terminated), read(&io.truncated));
+        let (values, policy) = (read(&ppo.values), read(&dae.probabilities));
+        let finals = ppo.final_values.as_ref().map(read);
+        let (models, advantage) = (read(&dae.predictions), read(&ppo.estimates.advantage));
+        let goal = read(&ppo.estimates.goal);
+        let words = models.len() / 2;
+        let (gamma, lambda) = (ppo.config.gamma, ppo.config.gae_lambda);
+        for row in 0..s.rows() {
+            let (mut trace, mut expected) = (0.0, 0.0);
+            for t in (0..s.steps).rev() {
+                let i = t * s.rows() + row;
+                let e = i / AGENTS;
+                let ended = over[e] + cut[e] > 0.5;
+                let next = match &finals {
+                    Some(finals) if cut[e] > 0.5 => finals[i],
+                    _ if ended => 0.0,
+                    _ => values[i + s.rows()],
+                };
+                let on = if ended { 0.0 } else { gamma * lambda };
+                let b: f64 = (0..SHOWN)
+                    .map(|n| i * SHOWN + n)
+                    .map(|k| policy[k] * (models[k] + models[words + k]) / 2.0)
+                    .sum();
+                trace = reward[i] + gamma * next - values[i] + on * trace;
+                expected = beta * b + on * beta * expected;
+                close(&[advantage[i]], &[trace - expected], 3e-5, "advantage");
+                let target = if shaped { trace - expected } else { trace };
+                close(&[goal[i]], &[values[i] + target], 3e-5, "target");
+            }
+        }
+    }
+}
+
+#[test]
+fn dae_without_the_model_is_gae() {
+    let dae = dae(0.0, true, Kind::Ff);
+    let (advantage, goal) = (&dae.ppo.estimates.advantage, &dae.ppo.estimates.goal);
+    let found = (read(advantage), read(goal));
+    run(|to| dae.ppo.gae.record(to));
+    assert_eq!(found, (read(advantage), read(goal)));
+}
+
+/// The two steps of §10.5: b = (1, 2), β = 0.5, γλ = 0.9 give B = (0.95, 1).
+#[test]
+fn dae_takes_off_what_the_example_by_hand_does() {
+    let config = Config {
+        envs: 1,
+        rollout: 2,
+        minibatches: 1,
+        gamma: 0.9,
+        gae_lambda: 1.0,
+        dae_beta: 0.5,
+        ..config(Algo::Dae)
+    };
+    let dae = Dae::new(gpu(), &config, toy(&config)).expect("it fits");
+    let ppo = &dae.ppo;
+    let step = |x: f32| [x; AGENTS * SHOWN];
+    let models = [step(1.0), step(2.0), step(0.0)].concat();
+    gpu().write(&dae.predictions, &[models.clone(), models].concat());
+    gpu().write(&dae.probabilities, &[0.25_f32; 3 * AGENTS * SHOWN]);
+    run(|to| dae.record_advantages(to));
+    let found = read(&ppo.estimates.advantage);
+    // Rewards and values are 0.
+    close(
+        &found[..2 * AGENTS],
+        &[-0.95, -0.95, -1.0, -1.0],
+        1e-6,
+        "advantage",
+    );
+}
+
+/// Gradients of a reward model's loss against differences in double precision.
+#[test]
+fn a_reward_models_gradients_equal_finite_differences() {
+    for network in [Kind::Ff, Kind::Gru] {
+        let dae = dae(0.5, true, network);
+        let (ppo, s) = (&dae.ppo, dae.ppo.sizes);
+        let tick = ppo.minibatch_tick(0, 0);
+        run(|to| {
+            ppo.minibatches.record_epoch(to, tick, 1);
+            dae.record_model_gradients(to, tick);
+            ppo.adam.record_norms(to, tick);
+        });
+        let io = ppo.env.io().clone();
+        let actions: Vec<u32> = gpu().read(&io.actions).expect("readable");
+        let (world, reward) = (read(&io.state), read(&io.reward));
+        let (params, grads) = (read(&ppo.adam.params), read(&ppo.adam.grads));
+        let net = ppo.networks();
+        let resets = ppo.recurrent.as_ref().map(|r| read(&r.resets.reset_in));
+        for (m, model) in net.models.iter().enumerate() {
+            let start = ppo
+                .recurrent
+                .as_ref()
+                .map(|r| read(&r.memories[2 + m].start));
+            for p in 0..s.members {
+                // One minibatch is the whole rollout: the order does not matter.
+                let loss = |words: &[f64]| {
+                    let mut sum = 0.0;
+                    for row in p * s.member_rows()..(p + 1) * s.member_rows() {
+                        let h = model.hidden();
+                        let mut memory = start
+                            .as_ref()
+                            .map_or(vec![], |x| x[row * h..(row + 1) * h].to_vec());
+                        for t in 0..s.steps {
+                            let i = t * s.rows() + row;
+                            if let Some(resets) = &resets {
+                                memory.iter_mut().for_each(|x| *x *= 1.0 - resets[i]);
+                            }
+                            let input = central(ppo, &world, &actions, i);
+                            let output = forward(model, words, false, &input, &mut memory);
+                            sum += 0.5 * (output[actions[i] as usize] - reward[i]).powi(2);
+                        }
+                    }
+                    sum / s.minibatch_rows() as f64
+                };
+                let words = &params[p * net.stride()..(p + 1) * net.stride()];
+                let first = model
+                    .trunk
+                    .map_or(model.layers[0].kernel, |t| t.embed.kernel);
+                let mut largest: f64 = 0.0;
+                // Every seventh: all kinds of weights are among them.
+                for w in (first..model.end()).step_by(7) {
+                    let at = |d: f64| {
+                        let mut words = words.to_vec();
+                        words[w] += d;
+                        loss(&words)
+                    };
+                    let want = (at(1e-5) - at(-1e-5)) / 2e-5;
+                    largest = largest.max(want.abs());
+                    let found = grads[p * net.stride() + w];
+                    assert!(
+                        (found - want).abs() < 3e-5,
+                        "{network:?}, word {w}: {found}, {want}"
+                    );
+                }
+                assert!(largest > 0.02, "gradients of {largest} would show nothing");
+            }
+        }
+    }
+}
+
+/// Two agents, and what they are paid depends on the first alone: the second's advantages by values that see the first are small.
+#[test]
+fn an_agent_that_does_not_matter_gets_no_credit() {
+    let n = SHOWN;
+    let config = Config {
+        envs: n * n,
+        rollout: 1,
+        minibatches: 1,
+        reuse: 1,
+        ..config(Algo::Gpae)
+    };
+    let gpae = Gpae::new(gpu(), &config, toy(&config)).expect("it fits");
+    let io = gpae.ppo.env.io().clone();
+    let paid: Vec<f32> = (0..n * n).flat_map(|e| [(e / n) as f32; AGENTS]).collect();
+    // EQ⁰ is the mean over its own actions, EQ¹ what the first one's action pays.
+    let mean = (n - 1) as f32 / 2.0;
+    let values: Vec<f32> = (0..n * n).flat_map(|e| [mean, (e / n) as f32]).collect();
+    gpu().write(&io.reward, &paid);
+    gpu().write(&io.terminated, &vec![1.0_f32; n * n]);
+    gpu().write(&gpae.ppo.values, &values);
+    run(|to| {
+        gpae.estimator.record(to, 1);
+        gpae.ppo.credit.record(to);
+    });
+    let credit = gpae.ppo.credit.read(gpu()).expect("readable");
+    assert_eq!(credit[0]["advantage_share_0"], 1.0);
+    assert_eq!(credit[0]["advantage_share_1"], 0.0);
+}
+
+const _: () = assert!(NUMBERS == 3 && AGENTS == 2);
