@@ -167,9 +167,6 @@ pub fn check_file_with(
     checked: bool,
 ) -> Result<FileReport, ParityError> {
     let recording = Recording::open(path)?;
-    let file = path
-        .file_name()
-        .map_or_else(String::new, |f| f.to_string_lossy().into_owned());
     let environment = recording.text("environment")?;
     let names = |pattern: &&str| match pattern.strip_suffix('*') {
         Some(start) => environment.starts_with(start),
@@ -177,13 +174,24 @@ pub fn check_file_with(
     };
     let family = FAMILIES.iter().find(|f| f.recordings.iter().any(names));
     let Some(family) = family else {
-        return Err(unknown(file, environment));
+        return Err(unknown(file_name(path), environment));
     };
+    report(path, &recording, |comparison| {
+        (family.compare)(gpu, &recording, layout, checked, comparison)
+    })
+}
+
+/// What a comparison of the recording at `path` finds. `compare` returns the environment, the steps and the layout.
+pub(crate) fn report(
+    path: &Path,
+    recording: &Recording,
+    compare: impl FnOnce(&mut Comparison) -> Result<(String, usize, &'static str), ParityError>,
+) -> Result<FileReport, ParityError> {
     let mut comparison = Comparison { arrays: Vec::new() };
-    let (env, steps, layout) = (family.compare)(gpu, &recording, layout, checked, &mut comparison)?;
+    let (env, steps, layout) = compare(&mut comparison)?;
     let arrays = comparison.arrays;
     Ok(FileReport {
-        file,
+        file: file_name(path),
         env,
         // Recordings of several episodes have no case of their own.
         case: recording.text("case").unwrap_or_default().to_owned(),
@@ -192,6 +200,11 @@ pub fn check_file_with(
         pass: arrays.iter().all(|a| a.pass),
         arrays,
     })
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name()
+        .map_or_else(String::new, |f| f.to_string_lossy().into_owned())
 }
 
 fn unknown(file: String, environment: &str) -> ParityError {

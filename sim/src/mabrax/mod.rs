@@ -4,6 +4,7 @@
 //! References: JaxMARL 0.2.0 and Brax 0.14.2, positional pipeline; `docs/environments/mabrax.md` tells what they compute.
 
 mod frame;
+pub mod mjcf;
 mod model;
 pub mod options;
 pub(crate) mod parity;
@@ -21,6 +22,7 @@ use crate::kernels::{
 };
 use crate::registry::{self, Batch, Driver, EnvError, EnvOptions};
 use options::{Homogenisation, MabraxOptions, Payment};
+pub use parity::check_file_of;
 use split::Mapping;
 pub use state::MabraxState;
 use system::{Part, System};
@@ -97,9 +99,11 @@ pub fn configure(name: &str, asked: &EnvOptions) -> Result<MabraxConfig, EnvErro
     let options: MabraxOptions = serde_json::from_value(serde_json::Value::Object(asked.clone()))
         .map_err(|e| wrong(e.to_string()))?;
     check(&name, &options)?;
+    let built_in = || System::built_in(task.name);
     let system = match &options.system {
+        Some(path) if mjcf::is_mjcf(path) => built_in().and_then(|b| mjcf::open(path, &b)),
         Some(path) => System::open(path),
-        None => System::built_in(task.name),
+        None => built_in(),
     }
     .map_err(|e| wrong(e.to_string()))?;
     fits(task, &system).map_err(&wrong)?;

@@ -6,8 +6,8 @@ use super::split::hidden_coordinates;
 use super::system::{Contact, Link, System};
 use super::task::Sees;
 
-type Vec3 = [f64; 3];
-type Quat = [f64; 4];
+pub(super) type Vec3 = [f64; 3];
+pub(super) type Quat = [f64; 4];
 
 fn wide3(v: [f32; 3]) -> Vec3 {
     v.map(f64::from)
@@ -17,15 +17,15 @@ fn wide4(q: [f32; 4]) -> Quat {
     q.map(f64::from)
 }
 
-fn add(a: Vec3, b: Vec3) -> Vec3 {
+pub(super) fn add(a: Vec3, b: Vec3) -> Vec3 {
     [a[0] + b[0], a[1] + b[1], a[2] + b[2]]
 }
 
-fn minus(a: Vec3, b: Vec3) -> Vec3 {
+pub(super) fn minus(a: Vec3, b: Vec3) -> Vec3 {
     [a[0] - b[0], a[1] - b[1], a[2] - b[2]]
 }
 
-fn cross(a: Vec3, b: Vec3) -> Vec3 {
+pub(super) fn cross(a: Vec3, b: Vec3) -> Vec3 {
     [
         a[1] * b[2] - a[2] * b[1],
         a[2] * b[0] - a[0] * b[2],
@@ -33,7 +33,7 @@ fn cross(a: Vec3, b: Vec3) -> Vec3 {
     ]
 }
 
-fn dot(a: Vec3, b: Vec3) -> f64 {
+pub(super) fn dot(a: Vec3, b: Vec3) -> f64 {
     a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 }
 

@@ -2,13 +2,15 @@
 //!
 //! The levels are those of `docs/environments/mabrax.md` §8: about ten times what two versions of the reference differ by.
 
+use std::path::Path;
+
 use super::system::System;
 use super::task::{Goal, Sees};
 use super::{Mabrax, MabraxConfig, MabraxState, STAGES, configure};
 use crate::env::VecEnv;
 use crate::golden::Recording;
 use crate::gpu::Gpu;
-use crate::parity::{Comparison, ParityError};
+use crate::parity::{Comparison, FileReport, ParityError, report};
 use crate::registry::{Batch, EnvError, EnvOptions, Layout};
 
 /// Teacher-forced, one step from a recorded state: coordinates, positions and rotations; velocities; rewards.
@@ -53,24 +55,37 @@ pub(crate) fn compare(
     let bench = Bench {
         gpu,
         r,
+        asked: &EnvOptions::new(),
         layout,
         checked,
     };
-    let environment = r.text("environment")?;
-    if environment == "brax-positional-system" {
-        return bench.vectors(c);
-    }
-    let config = configure(&format!("mabrax/{environment}"), &EnvOptions::new())?;
-    if r.text("case")? == "system" {
-        compare_system(r, &config, c)?;
-        return Ok((config.name, 0, "none"));
-    }
-    bench.trajectory(&config, c)
+    bench.compare(c)
+}
+
+/// Compares the recording at `path` with a robot of one's own: `asked` may name another system than the recording's.
+///
+/// # Errors
+/// [`ParityError`]; a difference is no error but a report that does not pass.
+pub fn check_file_of(
+    gpu: &Gpu,
+    path: &Path,
+    asked: &EnvOptions,
+) -> Result<FileReport, ParityError> {
+    let r = Recording::open(path)?;
+    let bench = Bench {
+        gpu,
+        r: &r,
+        asked,
+        layout: Layout::Auto,
+        checked: false,
+    };
+    report(path, &r, |c| bench.compare(c))
 }
 
 struct Bench<'a> {
     gpu: &'a Gpu,
     r: &'a Recording,
+    asked: &'a EnvOptions,
     layout: Layout,
     checked: bool,
 }
@@ -210,6 +225,19 @@ fn each(c: &mut Comparison, name: &str, levels: &[f64], ours: &[f32], theirs: &[
 }
 
 impl Bench<'_> {
+    fn compare(&self, c: &mut Comparison) -> Result<(String, usize, &'static str), ParityError> {
+        let environment = self.r.text("environment")?;
+        if environment == "brax-positional-system" {
+            return self.vectors(c);
+        }
+        let config = configure(&format!("mabrax/{environment}"), self.asked)?;
+        if self.r.text("case")? == "system" {
+            compare_system(self.r, &config, c)?;
+            return Ok((config.name, 0, "none"));
+        }
+        self.trajectory(&config, c)
+    }
+
     fn make(
         &self,
         config: &MabraxConfig,
@@ -562,8 +590,9 @@ impl Bench<'_> {
         let r = self.r;
         let name = format!("brax/{}", r.text("task")?);
         let config = |scaled: bool| -> Result<MabraxConfig, EnvError> {
-            let mut options = EnvOptions::new();
-            options.insert("system".into(), r.path.display().to_string().into());
+            let mut options = self.asked.clone();
+            let own = || r.path.display().to_string().into();
+            options.entry("system").or_insert_with(own);
             options.insert("humanoid_action_scaling".into(), scaled.into());
             Ok(MabraxConfig {
                 keeps_joints: true,

@@ -29,6 +29,22 @@ pub enum SystemError {
         field: String,
         problem: String,
     },
+    #[error("{file}:{line}:{column} is no XML: {reason}")]
+    Xml {
+        file: String,
+        line: u32,
+        column: u32,
+        reason: String,
+    },
+    /// In an MJCF file.
+    #[error("{file}:{line}:{column}: {element} {problem}")]
+    Element {
+        file: String,
+        line: u32,
+        column: u32,
+        element: String,
+        problem: String,
+    },
 }
 
 /// A value of the file and the way to it.
