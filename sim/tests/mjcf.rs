@@ -437,7 +437,11 @@ fn numbers_mean_what_they_do_in_mujoco() {
 fn a_wrong_file_is_refused_with_its_element() {
     let cases = [
         // XML
-        ("</mujoco>", "</mujoc>", "FILE:107:1 is no XML: "),
+        (
+            "</mujoco>",
+            "</mujoc>",
+            "FILE:107:1 is no XML: expected 'mujoco' tag, not 'mujoc'",
+        ),
         (
             "<mujoco model=\"ant\">",
             "<mujoco model=ant>",
@@ -662,6 +666,17 @@ fn a_wrong_file_is_refused_with_its_element() {
             r#"<joint name="stuck" range="0 1"/><body name="torso""#,
             "<joint name=\"stuck\"> belongs to the world",
         ),
+        // parts of what has none
+        (
+            r#"gravity="0 0 -9.81"/>"#,
+            r#"><flag gravity="disable"/></option>"#,
+            "FILE:5:29: <flag> is not supported",
+        ),
+        (
+            r#"type="sphere" size="0.25"/>"#,
+            r#"type="sphere" size="0.25"><plugin/></geom>"#,
+            "<plugin> is not supported",
+        ),
         // loops and other constraints
         (
             "<actuator>",
@@ -768,7 +783,7 @@ fn a_wrong_file_is_refused_with_its_element() {
     }
     assert!(failed.is_empty(), "{}", failed.join("\n\n"));
     let whole = [
-        ("<robot/>", "FILE:1:1: <robot> is not supported"),
+        ("<robot/>", "FILE:1:1: <robot> is no MJCF model"),
         ("<mujoco/>", "FILE:1:1: <mujoco> has no body with a joint"),
         ("", "is no XML"),
     ];
@@ -807,5 +822,5 @@ fn a_wrong_file_is_refused_with_its_element() {
         "</body>".repeat(5000)
     );
     let message = told("brax/ant", &deep, json!({})).unwrap_err();
-    assert!(message.contains("<body> is not supported"), "{message}");
+    assert!(message.contains("<body> is nested too deeply"), "{message}");
 }

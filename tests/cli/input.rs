@@ -288,6 +288,49 @@ fn an_adapter_that_is_not_there_is_answered_with_those_that_are() {
     }
 }
 
+/// The same in MuJoCo's format: the file with line and column, and the element.
+#[test]
+fn wrong_robots_in_mjcf_are_refused() {
+    let folder = tempfile::tempdir().expect("temp");
+    let robot = Path::new(env!("CARGO_MANIFEST_DIR")).join("sim/tests/robots/ant.xml");
+    let good = fs::read_to_string(robot).expect("there");
+    let path = folder.path().join("ant.xml");
+    let system = format!("env_options.system={}", arg(&path));
+    for (from, to, place, problem) in [
+        (
+            "</mujoco>",
+            "</mujoc>",
+            ":107:1 is no XML",
+            "expected 'mujoco'",
+        ),
+        (
+            r#"mass="0""#,
+            r#"mass="-1""#,
+            ":50:13: <geom>",
+            "must not be negative",
+        ),
+        (
+            r#"<motor joint="hip_4"/>"#,
+            "<motor/>",
+            ":98:5: <motor>",
+            "lacks attribute `joint`",
+        ),
+        (
+            "<actuator>",
+            "<equality/><actuator>",
+            ":97:3: <equality>",
+            "loop of links",
+        ),
+    ] {
+        fs::write(&path, good.replacen(from, to, 1)).expect("written");
+        let place = format!("{}{place}", arg(&path));
+        train_refused(
+            &["--env", "mabrax/ant_4x2", "--set", &system],
+            &[&place, problem],
+        );
+    }
+}
+
 /// A robot of one's own: the file and the field, before any device is opened.
 #[test]
 fn wrong_robots_and_splits_are_refused() {

@@ -36,7 +36,7 @@ pub enum Homogenisation {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MabraxOptions {
-    /// A robot of one's own, in the format of `docs/environments/mabrax.md` §9, for the task and rewards of the named one.
+    /// A robot of one's own, in one of the formats of `docs/environments/mabrax.md` §9 (`.xml` is MJCF), for the task and rewards of the named one.
     pub system: Option<PathBuf>,
     /// Joints of each agent, instead of the named split.
     pub split: Option<Vec<Vec<String>>>,

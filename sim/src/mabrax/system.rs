@@ -1,7 +1,7 @@
 //! A robot as data: links, joints, actuators and what touches the floor, read from a file and checked.
 //!
-//! The format is `brax-positional-system` (`docs/environments/mabrax.md` §9 lists its fields): a system as Brax 0.14.2 hands it to its positional
-//! pipeline. Seven of them are built in.
+//! The format is `brax-positional-system` (`docs/environments/mabrax.md` §9.1 lists its fields): a system as Brax 0.14.2 hands it to its positional
+//! pipeline. Seven of them are built in. `mjcf` makes the same of MuJoCo's format.
 
 use std::collections::BTreeSet;
 use std::path::Path;

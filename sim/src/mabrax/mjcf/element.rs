@@ -132,6 +132,16 @@ const ATTRIBUTES: &[(&str, &[&str], &[&str])] = &[
     ),
 ];
 
+/// Elements whose parts are read; others have none.
+const CONTAINERS: [&str; 6] = [
+    "actuator",
+    "body",
+    "custom",
+    "default",
+    "mujoco",
+    "worldbody",
+];
+
 /// Attributes by element and name, of a default class and those that it is nested in.
 type Class<'a> = BTreeMap<(&'a str, &'a str), &'a str>;
 
@@ -195,7 +205,7 @@ impl<'a> Classes<'a> {
 /// An element of the file.
 #[derive(Clone)]
 pub struct Element<'a> {
-    pub file: &'a str,
+    file: &'a str,
     node: Node<'a, 'a>,
     /// What its attributes are where it does not say.
     class: Class<'a>,
@@ -203,7 +213,7 @@ pub struct Element<'a> {
 
 impl<'a> Element<'a> {
     /// # Errors
-    /// [`SystemError::Element`] for an attribute that might change the physics and is not read.
+    /// [`SystemError::Element`] for an attribute or a part that might change the physics and is not read.
     pub fn new(file: &'a str, node: Node<'a, 'a>) -> Result<Self, SystemError> {
         let element = Self {
             file,
@@ -222,7 +232,10 @@ impl<'a> Element<'a> {
                 );
             }
         }
-        Ok(element)
+        match element.nodes().next() {
+            Some(part) if !CONTAINERS.contains(&element.tag()) => Err(element.unsupported(part)),
+            _ => Ok(element),
+        }
     }
 
     /// A part of this one that is read.
@@ -240,14 +253,13 @@ impl<'a> Element<'a> {
         let mut element = self.child(node)?;
         let name = element.text("class").or(childclass).unwrap_or(classes.main);
         let class = classes.by_name.get(name);
-        element.class = class.cloned().ok_or_else(|| element.unknown_class(name))?;
+        let class = class.cloned();
+        element.class = class.ok_or_else(|| {
+            element.error(format!(
+                "is of class `{name}`, which no `<default>` defines"
+            ))
+        })?;
         Ok(element)
-    }
-
-    pub fn unknown_class(&self, name: &str) -> SystemError {
-        self.error(format!(
-            "is of class `{name}`, which no `<default>` defines"
-        ))
     }
 
     pub fn tag(&self) -> &'a str {
@@ -261,7 +273,7 @@ impl<'a> Element<'a> {
 
     /// Something about this element.
     pub fn error(&self, problem: impl Into<String>) -> SystemError {
-        located(self.file, self.node, problem.into())
+        located(self.file, self.node, problem)
     }
 
     /// A part of this element that is not read.
@@ -409,7 +421,8 @@ pub fn counted(numbers: usize) -> String {
     format!("{numbers} number{}", if numbers == 1 { "" } else { "s" })
 }
 
-fn located(file: &str, node: Node<'_, '_>, problem: String) -> SystemError {
+/// What is wrong with an element of a file.
+pub fn located(file: &str, node: Node<'_, '_>, problem: impl Into<String>) -> SystemError {
     let at = node.document().text_pos_at(node.range().start);
     let tag = node.tag_name().name();
     SystemError::Element {
@@ -420,6 +433,26 @@ fn located(file: &str, node: Node<'_, '_>, problem: String) -> SystemError {
             Some(name) => format!("<{tag} name=\"{name}\">"),
             None => format!("<{tag}>"),
         },
-        problem,
+        problem: problem.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_are_in_the_docs() {
+        let docs = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../docs/environments/mabrax.md"
+        );
+        let docs = std::fs::read_to_string(docs).unwrap();
+        let (_, section) = docs.split_once("### 9.2 MJCF").unwrap();
+        for (tag, read, ignored) in ATTRIBUTES {
+            for name in [tag].into_iter().chain(*read).chain(*ignored) {
+                assert!(section.contains(&format!("`{name}`")), "{tag}: {name}");
+            }
+        }
     }
 }

@@ -6,7 +6,7 @@ use roxmltree::{Document, Node};
 
 use super::super::model::{Quat, Vec3};
 use super::super::system::{MOST_LINKS, SystemError};
-use super::element::{Classes, Element, counted};
+use super::element::{Classes, Element, counted, located};
 use super::frame::{Frame, about, between, unit};
 use super::inertia::{Inertia, moments, volume};
 
@@ -195,16 +195,16 @@ impl<'a> Sections<'a> {
 
 impl<'a> Model<'a> {
     pub fn read(file: &'a str, document: &'a Document<'a>) -> Result<Self, SystemError> {
-        let root = Element::new(file, document.root_element())?;
-        if root.tag() != "mujoco" {
-            return Err(root.error("is no MJCF model: its outermost element must be `<mujoco>`"));
+        let outermost = document.root_element();
+        if outermost.tag_name().name() != "mujoco" {
+            let problem = "is no MJCF model: the outermost element must be `<mujoco>`";
+            return Err(located(file, outermost, problem));
         }
-        let deepest = document
-            .descendants()
-            .find(|n| n.ancestors().nth(DEEPEST).is_some());
-        if let Some(node) = deepest {
-            return Err(root.unsupported(node));
+        let too_deep = |n: &Node<'_, '_>| n.ancestors().nth(DEEPEST).is_some();
+        if let Some(node) = document.descendants().find(too_deep) {
+            return Err(located(file, node, "is nested too deeply"));
         }
+        let root = Element::new(file, outermost)?;
         let mut sections = Sections::read(&root)?;
         let default = sections.default.pop();
         let mut reader = Reader {
@@ -252,9 +252,6 @@ impl<'a> Model<'a> {
     }
 
     fn simulate(&mut self, option: &Element<'a>) -> Result<(), SystemError> {
-        if let Some(node) = option.nodes().next() {
-            return Err(option.unsupported(node));
-        }
         if let Some(timestep) = option.number("timestep")? {
             if timestep < 1e-6 {
                 return Err(option.bad(
@@ -403,9 +400,6 @@ fn check_joints(joints: &[Joint<'_>], parent: Option<usize>) -> Result<(), Syste
 impl<'a> Reader<'a> {
     /// Reads `<compiler>`; returns the total mass that it asks for.
     fn configure(&mut self, compiler: &Element<'a>) -> Result<Option<f64>, SystemError> {
-        if let Some(node) = compiler.nodes().next() {
-            return Err(compiler.unsupported(node));
-        }
         if compiler.word("angle", &["degree", "radian"])? == "radian" {
             self.angle = 1.0;
         }
