@@ -127,7 +127,19 @@ fn thread_source_with(constants: &Constants, observations: &str, files: &[&str])
         include_str!("../../shaders/common/rng.wgsl"),
         include_str!("../../shaders/common/env.wgsl"),
         observations,
+        include_str!("../../shaders/common/episode.wgsl"),
         include_str!("../../shaders/common/thread.wgsl"),
+    ];
+    constants.source(&[&common, files].concat())
+}
+
+/// Random numbers, the contract's bindings and what an episode needs, in front of `files`, which have entry points of their own.
+pub fn tile_source(constants: &Constants, files: &[&str]) -> String {
+    let common = [
+        include_str!("../../shaders/common/rng.wgsl"),
+        include_str!("../../shaders/common/env.wgsl"),
+        include_str!("../../shaders/common/obs.wgsl"),
+        include_str!("../../shaders/common/episode.wgsl"),
     ];
     constants.source(&[&common, files].concat())
 }
