@@ -342,3 +342,31 @@ fn from_origin(k: Link, b: Body) -> Body {
     let com = b.m * k.com;
     return Body(b.p + com, b.r, b.w, b.v + cross(b.w, com), b.m);
 }
+
+// ---- 4.7: joint coordinates from links -------------------------------------------------------------------------------
+
+/// What there is to know of a joint; of each axis one angle and rate, or its part of `apart` and `slip`.
+struct Measures {
+    angles: vec3<f32>,
+    rates: vec3<f32>,
+    apart: vec3<f32>,     // from the anchor at the parent to that at the child, in the parent's frame
+    slip: vec3<f32>,      // in the parent's frame
+}
+
+fn joint_measures(k: Link, place: Place, child: Body, kp: Link, parent: Body, of_world: bool) -> Measures {
+    let a = joint_angles(k, child, parent);
+    let turn = relative_turn(place, child, parent, of_world);
+    return Measures(
+        vec3(angle_of(a.s.x, a.c.x), angle_of(k.parity * a.s.y, a.c.y), angle_of(a.s.z, a.c.z)),
+        vec3(dot(child.m * k.axis0, turn), dot(child.m * k.axis1, turn), k.parity * dot(child.m * k.axis2, turn)),
+        (child.p + child.m * k.anchor - parent.p - parent.m * k.parent_anchor) * parent.m,
+        slip(k, child, kp, parent) * parent.m,
+    );
+}
+
+/// Relative angular velocity as the reference projects it on the axes of the child. That of the world's links it rotates
+/// into the child's frame first and takes for one in the anchor's: a quirk without effect where the axis is one of both.
+fn relative_turn(k: Place, child: Body, parent: Body, of_world: bool) -> vec3<f32> {
+    if (of_world) { return matrix(k.rotation) * (child.w * child.m); }
+    return child.w - parent.w;
+}

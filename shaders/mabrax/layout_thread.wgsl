@@ -111,14 +111,22 @@ const AT_START: u32 = AT_EARNED + 1u;
 
 /// What the motors were told in the last step, after the task's scaling.
 var<private> control: array<f32, NU>;
-/// Of this episode, as it would be paid step by step.
 var<private> earned: f32;
-/// Coordinates and velocities of the joints; where an episode begins those that were drawn, which the links do not tell
-/// in full (§4.3), else those of the links.
 var<private> q: array<f32, NQ>;
 var<private> qd: array<f32, NV>;
+/// q, qd and control are those of the state.
+var<private> measured: bool;
+/// The whole robot's observation.
+var<private> seen: array<f32, NOBS>;
 /// The links as they were at the beginning of the step.
 var<private> loaded: array<Body, LINKS>;
+
+fn link_body(i: u32) -> Body { return body[i]; }
+fn q_at(k: u32) -> f32 { return q[k]; }
+fn qd_at(k: u32) -> f32 { return qd[k]; }
+fn put_q(k: u32, x: f32) { q[k] = x; }
+fn put_qd(k: u32, x: f32) { qd[k] = x; }
+fn see(k: u32, x: f32) { seen[k] = x; }
 
 fn number(i: u32) -> f32 { return bitcast<f32>(state[word(i)]); }
 fn vector(i: u32) -> vec3<f32> { return vec3(number(i), number(i + 1u), number(i + 2u)); }
@@ -191,20 +199,23 @@ fn unstable() -> bool {
     return lost;
 }
 
-// ---- what the task wants to know --------------------------------------------------------------------------------------
+// ---- a step ----------------------------------------------------------------------------------------------------------
 
-/// Origin of link `i`: the first one is the torso.
-fn origin(k: Link, b: Body) -> vec3<f32> { return b.p - b.m * k.com; }
-
-fn torso() -> vec3<f32> { return origin(LINK_0, body[0]); }
-
-/// Of the effective masses.
-fn centre_of_mass() -> vec3<f32> {
-    var sum = vec3(0.0);
-    //# each link
-    sum += (LINK_MASS[$i] / TOTAL_MASS) * body[$i].p;
+fn advance() -> Outcome {
+    var cost = 0.0;
+    //# each actuator
+    control[$a] = told_motor(MOVED_BY[$a], MOVED_WITH[$a]);
+    // Forces are bounded, their price is not.
+    cost += control[$a] * control[$a];
     //# end
-    return sum;
+    drive();
+    let before = progress();
+    for (var frame = 0u; frame < hidden(FRAMES); frame++) { substep(); }
+    let lost = unstable();
+    if (lost) { take_back(); }
+    measure_joints();
+    measured = true;
+    return settle(before, cost, lost);
 }
 
 /// The forces of the motors, along axes that are fixed in the parent (§4.4.1).
@@ -221,120 +232,61 @@ fn drive() {
     //# end
 }
 
-/// Inertia about the robot's centre of mass, mass, and velocities of each link (§2.1).
-fn look_at_bodies() {
-    let centre = centre_of_mass();
-    //# each seen link
-    let r$i = body[$i].p - centre;
-    let i$i = body[$i].m * LINK_INERTIA[$i] * transpose(body[$i].m);
-    let rr$i = dot(r$i, r$i);
-    let x$i = i$i[0] + LINK_MASS[$i] * (vec3(rr$i, 0.0, 0.0) - r$i.x * r$i);
-    let y$i = i$i[1] + LINK_MASS[$i] * (vec3(0.0, rr$i, 0.0) - r$i.y * r$i);
-    let z$i = i$i[2] + LINK_MASS[$i] * (vec3(0.0, 0.0, rr$i) - r$i.z * r$i);
-    let v$i = (LINK_MASS[$i] / TOTAL_MASS) * body[$i].v;
-    seen[$at] = x$i.x;
-    seen[$at + 1u] = x$i.y;
-    seen[$at + 2u] = x$i.z;
-    seen[$at + 3u] = y$i.x;
-    seen[$at + 4u] = y$i.y;
-    seen[$at + 5u] = y$i.z;
-    seen[$at + 6u] = z$i.x;
-    seen[$at + 7u] = z$i.y;
-    seen[$at + 8u] = z$i.z;
-    seen[$at + 9u] = LINK_MASS[$i];
-    seen[$to] = v$i.x;
-    seen[$to + 1u] = v$i.y;
-    seen[$to + 2u] = v$i.z;
-    seen[$to + 3u] = body[$i].w.x;
-    seen[$to + 4u] = body[$i].w.y;
-    seen[$to + 5u] = body[$i].w.z;
-    //# end
-}
-
-/// The reacher's fingertip and its way from the target.
-fn tip_to_target() -> vec3<f32> {
-    return origin(LINK_TIP, body[TIP]) + body[TIP].m * TIP_AT - origin(LINK_TARGET, body[TARGET]);
-}
-
-/// Its velocity, with the offset as it lies in the link's frame: the reference does not rotate it.
-fn tip_velocity() -> vec3<f32> {
-    let b = body[TIP];
-    return b.v - cross(b.w, b.m * LINK_TIP.com) + cross(b.w, TIP_AT);
-}
-
 /// 4.7: coordinates and velocities of every joint.
 fn measure_joints() {
     put_world();
     //# each free link
-    let p$i = origin(LINK_$i, body[$i]);
-    let v$i = body[$i].v - cross(body[$i].w, body[$i].m * LINK_$i.com);
-    let w$i = body[$i].w * body[$i].m;
-    q[$q] = p$i.x;
-    q[$q + 1u] = p$i.y;
-    q[$q + 2u] = p$i.z;
-    q[$q + 3u] = body[$i].r.x;
-    q[$q + 4u] = body[$i].r.y;
-    q[$q + 5u] = body[$i].r.z;
-    q[$q + 6u] = body[$i].r.w;
-    qd[$qd] = v$i.x;
-    qd[$qd + 1u] = v$i.y;
-    qd[$qd + 2u] = v$i.z;
-    qd[$qd + 3u] = w$i.x;
-    qd[$qd + 4u] = w$i.y;
-    qd[$qd + 5u] = w$i.z;
+    measure_free(LINK_$i, body[$i], $qu, $qdu);
     //# end
     //# each joint
-    let a$i = joint_angles(LINK_$i, body[$i], body[$p]);
-    let apart$i = joint_apart(LINK_$i, body[$i], LINK_$p, body[$p]);
-    let slip$i = slip(LINK_$i, body[$i], LINK_$p, body[$p]) * body[$p].m;
-    let turn$i = relative_turn(PLACE_$i, body[$i], body[$p], $p == WORLD);
-    let angles$i = vec3(
-        angle_of(a$i.s.x, a$i.c.x),
-        angle_of(LINK_$i.parity * a$i.s.y, a$i.c.y),
-        angle_of(a$i.s.z, a$i.c.z),
-    );
-    let rates$i = vec3(
-        dot(body[$i].m * LINK_$i.axis0, turn$i),
-        dot(body[$i].m * LINK_$i.axis1, turn$i),
-        LINK_$i.parity * dot(body[$i].m * LINK_$i.axis2, turn$i),
-    );
+    let j$i = joint_measures(LINK_$i, PLACE_$i, body[$i], LINK_$p, body[$p], $p == WORLD);
     //# end
     //# each dof
     if (DOF_SLIDES[$d]) {
-        q[$q] = dot(SLIDE_AXIS[$d], apart$i);
-        qd[$d] = dot(SLIDE_AXIS[$d], slip$i);
+        q[$q] = dot(SLIDE_AXIS[$d], j$i.apart);
+        qd[$d] = dot(SLIDE_AXIS[$d], j$i.slip);
     } else {
-        q[$q] = angles$i[$k];
-        qd[$d] = rates$i[$k];
+        q[$q] = j$i.angles[$k];
+        qd[$d] = j$i.rates[$k];
     }
     //# end
 }
 
-/// From the anchor at the parent to that at the child, in the parent's frame.
-fn joint_apart(k: Link, child: Body, kp: Link, parent: Body) -> vec3<f32> {
-    return (child.p + child.m * k.anchor - parent.p - parent.m * k.parent_anchor) * parent.m;
+// ---- a beginning -----------------------------------------------------------------------------------------------------
+
+fn restart() {
+    for (var i = 0u; i < hidden(NQ); i++) { put(AT_START + i, drawn_q(i)); }
+    for (var i = 0u; i < hidden(NV); i++) { put(AT_START + NQ + i, drawn_qd(i)); }
+    take_start();
+    //# each actuator
+    control[$a] = 0.0;
+    //# end
+    earned = 0.0;
+    place_links();
+    measured = true;
 }
 
-/// Relative angular velocity as the reference projects it on the axes of the child. That of the world's links it rotates
-/// into the child's frame first and takes for one in the anchor's: a quirk without effect where the axis is one of both.
-fn relative_turn(k: Place, child: Body, parent: Body, of_world: bool) -> vec3<f32> {
-    if (of_world) { return matrix(k.rotation) * (child.w * child.m); }
-    return child.w - parent.w;
+/// Puts the links where q and qd of the state say, as a reset does with what it drew.
+@compute @workgroup_size(WORKGROUP)
+fn env_place(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    if (!enter(group, lane)) { return; }
+    e_step = 0u;
+    earned = 0.0;
+    recall();
+    place_links();
+    measured = true;
+    leave();
+    observe(false);
 }
 
 /// 4.3: places the links from q and qd. Until the end, `p` and `v` are those of the links' origins.
 fn place_links() {
     put_world();
-    //# each link
+    //# each joint
     var pose$i = with_matrix(Body(vec3(0.0), vec4(1.0, 0.0, 0.0, 0.0), vec3(0.0), vec3(0.0), mat3x3<f32>()));
     //# end
     //# each free link
-    pose$i.p = vec3(q[$q], q[$q + 1u], q[$q + 2u]);
-    pose$i.r = vec4(q[$q + 3u], q[$q + 4u], q[$q + 5u], q[$q + 6u]);
-    pose$i.v = vec3(qd[$qd], qd[$qd + 1u], qd[$qd + 2u]);
-    pose$i.w = vec3(qd[$qd + 3u], qd[$qd + 4u], qd[$qd + 5u]);
-    body[$i] = with_matrix(pose$i);
-    body[$i].w = body[$i].m * pose$i.w;
+    body[$i] = free_link($qu, $qdu);
     //# end
     //# each dof
     pose$i = with_axis(pose$i, DOF_AXIS[$d], DOF_SLIDES[$d], q[$q], qd[$d]);
@@ -345,5 +297,59 @@ fn place_links() {
     //# each link
     body[$i].r = unit(body[$i].r);
     body[$i] = from_origin(LINK_$i, with_matrix(body[$i]));
+    //# end
+}
+
+// ---- observations ----------------------------------------------------------------------------------------------------
+
+/// The whole robot's observation of the state, with q and qd as they are.
+fn look() {
+    //# each seen coordinate
+    seen[$at] = q[$k];
+    //# end
+    if (SEES_HEIGHT) { seen[0] = torso().z; }
+    //# each seen velocity
+    seen[$at] = clamp(qd[$k], -FASTEST_SEEN, FASTEST_SEEN);
+    //# end
+    let centre = centre_of_mass();
+    //# each seen link
+    see_body(body[$i], LINK_MASS[$i], LINK_INERTIA[$i], centre, $atu, $tou);
+    //# end
+    //# each velocity with a force
+    seen[$at] = 0.0;
+    //# end
+    //# each seen actuator
+    seen[$at] = motor_force(MOTOR_$a, control[$a]);
+    //# end
+    if (REWARD == REACH) { see_reacher(); }
+}
+
+/// Number `k` of the whole robot's observation, as it was just shown.
+fn shown(k: u32, to_final: bool) -> f32 {
+    if (to_final) { return final_state[g * S + k]; }
+    return world_state[(slots.next * G + g) * S + k];
+}
+
+fn observe(to_final: bool) {
+    if (!measured) { recall(); }
+    look();
+    //# each number
+    show_state($k, seen[$k], to_final);
+    //# end
+    for (var i = 0u; i < hidden(A); i++) {
+        for (var k = 0u; k < hidden(D); k++) {
+            let column = tables[AT_SHOWN + i * D + k];
+            var x = select(0.0, 1.0, column == SHOWS_ONE);
+            if (column < NOBS) { x = shown(column, to_final); }
+            show(i, k, x, to_final);
+        }
+    }
+}
+
+/// For a state that was put in: where an episode begins, what was drawn is shown, which the links do not tell in full.
+fn recall() {
+    if (e_step == 0u) { take_start(); } else { measure_joints(); }
+    //# each actuator
+    control[$a] = number(AT_CONTROL + $a);
     //# end
 }

@@ -60,9 +60,10 @@ pub enum Driver {
 }
 
 /// How the shader spreads an environment over invocations.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Layout {
-    /// `Thread` on software devices, `Tile` on GPUs.
+    /// `Thread` on software devices; on GPUs what the environment holds for faster there, in most `Tile`.
     #[default]
     Auto,
     /// An invocation an environment.

@@ -11,21 +11,24 @@ pub(crate) mod parity;
 pub mod split;
 mod state;
 pub mod system;
+mod tables;
 pub mod task;
 
 use crate::env::{ActionSpace, EnvSpec, VecEnv};
 use crate::frame::Frame;
-use crate::gpu::{Access, Gpu, GpuError, Region};
+use crate::gpu::{Access, Gpu, GpuError, Region, WORKGROUP_BYTES_NEEDED};
 use crate::kernels::{
     Constants, Grid, Kernels, Program, THREAD_FIELDS, THREAD_WORDS, constants, thread_source,
-    thread_state,
+    tile_source,
 };
-use crate::registry::{self, Batch, Driver, EnvError, EnvOptions};
+use crate::registry::{self, Batch, Driver, EnvError, EnvOptions, Layout};
 use options::{Homogenisation, MabraxOptions, Payment};
 pub use parity::check_file_of;
 use split::Mapping;
 pub use state::MabraxState;
+use state::StateLayout;
 use system::{Part, System};
+use tables::Tables;
 use task::{Goal, Task};
 
 /// What recordings call their `environment`: a task and a split, or a file of a robot with its test vectors.
@@ -312,11 +315,6 @@ impl MabraxConfig {
             Payment::Episodic => 1,
             Payment::Sparse => 2,
         };
-        let shows = match o.homogenisation {
-            Homogenisation::None => 0,
-            Homogenisation::Max => 1,
-            Homogenisation::Concat => 2,
-        };
         // With scaling, -1 and 1 are the ends of the motors' range, which is the same for all of them.
         let (scale, offset) = match s.actuators.first().map(|a| a.ctrl_range) {
             Some([low, high]) if t.scales_actions && o.humanoid_action_scaling => {
@@ -327,7 +325,6 @@ impl MabraxConfig {
         let (height, strict) = t.height.unwrap_or(([0.0, 0.0], false));
         // Sparse rewards know no price of actions.
         let cost = o.control_cost.unwrap_or(t.control_cost);
-        let tables = Tables::of(self);
         constants
             .flag("KEEPS_JOINTS", self.keeps_joints)
             .uint("WIDTH", self.widths().1)
@@ -335,7 +332,6 @@ impl MabraxConfig {
             .uint("NOBS", self.whole())
             .uint("REWARD", goal)
             .uint("PAYMENT", payment)
-            .uint("SHOWS", shows)
             .float("ACTION_SCALE", scale.into())
             .float("ACTION_OFFSET", offset.into())
             .float(
@@ -364,12 +360,10 @@ impl MabraxConfig {
             .float("LARGEST", LARGEST)
             .uint("TIP", usize::from(t.goal == Goal::Reach))
             .uint("TARGET", if t.goal == Goal::Reach { 2 } else { 0 })
-            .uint("AT_INIT_Q", tables.init_q)
-            .uint("AT_PARTS", tables.parts)
     }
 
     /// For each motor the agent that moves it, and by which of its numbers.
-    fn moved_by(&self) -> String {
+    fn moved_by(&self) -> (Vec<usize>, Vec<usize>) {
         let in_place = self.options.homogenisation == Homogenisation::Concat;
         let (mut agents, mut numbers) = (Vec::new(), Vec::new());
         for a in 0..self.system.actuators.len() {
@@ -380,12 +374,36 @@ impl MabraxConfig {
                 }
             }
         }
-        let constants = Constants::default().uints("MOVED_BY", &agents);
-        constants.uints("MOVED_WITH", &numbers).source(&[])
+        (agents, numbers)
     }
 
-    fn source(&self, constants: &Constants) -> String {
-        let layout = include_str!("../../../shaders/mabrax/layout_thread.wgsl");
+    /// Whether a link has an invocation of its own. The batch may ask for a layout, then the options; else it is by the device: a
+    /// software one pays more for a barrier than for a pass over a link, and a GPU keeps a small robot in the registers of one
+    /// invocation (docs/environments/mabrax.md §8).
+    fn tiled(&self, gpu: &Gpu, batch: &Batch) -> bool {
+        let asked = match batch.layout {
+            Layout::Auto => self.options.layout,
+            layout => layout,
+        };
+        match asked {
+            Layout::Auto => !gpu.is_software() && self.system.links.len() > MOST_LINKS_OF_A_THREAD,
+            Layout::Thread => false,
+            Layout::Tile => true,
+        }
+    }
+
+    /// How many robots share a workgroup, an invocation per link: what memory and about two of a GPU's warps hold.
+    fn tile(&self, batch: &Batch) -> (Grid, usize) {
+        let links = self.system.links.len();
+        let workgroup = batch.workgroup.unwrap_or(64).max(links);
+        let held = (WORKGROUP_BYTES_NEEDED as usize - 16) / (4 * tables::workgroup_words(self));
+        let robots = (workgroup / links).min(held).max(1);
+        (Grid::new(workgroup, batch.envs(), robots, "tile"), robots)
+    }
+
+    /// `robots` of a workgroup, or none where an invocation is a robot.
+    fn source(&self, constants: Constants, tables: &Tables, robots: Option<usize>) -> String {
+        let constants = tables.constants(self.constants(constants));
         let task = include_str!("../../../shaders/mabrax/task.wgsl");
         let note = match self.notes {
             true => include_str!("../../../shaders/mabrax/note.wgsl"),
@@ -398,19 +416,32 @@ impl MabraxConfig {
             "{}const LINK_TIP = {tip};\nconst LINK_TARGET = {target};\nconst TIP_AT = vec3({TIP}, 0.0, 0.0);\n",
             self.system.constants()
         );
-        let files = [
+        let (stages, task) = (stages(), self.system.unrolled(task, self.task.sees));
+        let common = [
             include_str!("../../../shaders/mabrax/maths.wgsl"),
             include_str!("../../../shaders/mabrax/joints.wgsl"),
             &links,
-            &stages(),
+            &stages,
             note,
-            &self.moved_by(),
-            &self.system.unrolled(layout, self.task.sees),
-            &self.system.unrolled(task, self.task.sees),
+            &task,
         ];
-        thread_source(constants, &files)
+        if let Some(robots) = robots {
+            let constants = tables::tile_constants(self, robots, constants);
+            let layout = include_str!("../../../shaders/mabrax/layout_tile.wgsl");
+            return tile_source(&constants, &[&common[..], &[layout]].concat());
+        }
+        let (agents, numbers) = self.moved_by();
+        let constants = constants
+            .uints("MOVED_BY", &agents)
+            .uints("MOVED_WITH", &numbers);
+        let layout = include_str!("../../../shaders/mabrax/layout_thread.wgsl");
+        let layout = self.system.unrolled(layout, self.task.sees);
+        thread_source(&constants, &[&common[..], &[&layout]].concat())
     }
 }
+
+/// Links of a robot that one invocation of a GPU still keeps in its registers, some 26 numbers each.
+const MOST_LINKS_OF_A_THREAD: usize = 7;
 
 /// Beyond this, or where it is no number, a state is unstable: it ends the episode, unpaid.
 pub const LARGEST: f64 = 1e8;
@@ -436,44 +467,12 @@ fn stages() -> String {
         .collect()
 }
 
-/// Numbers that the shader looks up in loops: where coordinates begin, and what agents see.
-struct Tables {
-    words: Vec<u32>,
-    init_q: usize,
-    parts: usize,
-}
-
-impl Tables {
-    fn of(config: &MabraxConfig) -> Self {
-        let s = &config.system;
-        let mut words = Vec::new();
-        let init_q = words.len();
-        words.extend(s.init_q.iter().map(|x| x.to_bits()));
-        let parts = words.len();
-        let mut first = parts + 2 * config.parts.len();
-        for part in &config.parts {
-            words.extend([first as u32, part.obs.len() as u32]);
-            first += 2 * part.obs.len();
-        }
-        // The reference reads the last column for one beyond the end, and writes none for it.
-        let last = config.whole() - 1;
-        for part in &config.parts {
-            words.extend(part.obs.iter().map(|&c| c.min(last) as u32));
-            words.extend(part.obs.iter().map(|&c| c as u32));
-        }
-        Self {
-            words,
-            init_q,
-            parts,
-        }
-    }
-}
-
 /// A batch of robots on the device.
 pub struct Mabrax {
     config: MabraxConfig,
     spec: EnvSpec,
     kernels: Kernels,
+    layout: StateLayout,
     place: wgpu::ComputePipeline,
     /// `[STAGES, max(links, contacts), 2, G] vec4`, where they are kept.
     notes: Option<Region>,
@@ -493,10 +492,17 @@ impl Mabrax {
         let spec = config.spec();
         let name = spec.name.clone();
         Kernels::guarded(gpu, &name, batch, || {
-            let grid = Grid::thread(gpu, batch);
-            let constants = config.constants(constants(&spec, batch, grid));
-            let tables = gpu.storage_from("robot tables", &Tables::of(&config).words);
+            let (grid, robots) = if config.tiled(gpu, batch) {
+                let (grid, robots) = config.tile(batch);
+                (grid, Some(robots))
+            } else {
+                (Grid::thread(gpu, batch), None)
+            };
+            let tables = Tables::of(&config);
+            let source = config.source(constants(&spec, batch, grid), &tables, robots);
+            let tables = gpu.storage_from("robot tables", &tables.words);
             let s = &config.system;
+            let layout = StateLayout::new(batch.envs(), s, robots.is_some());
             let notes = config.notes.then(|| {
                 let rows = STAGES.len() * s.links.len().max(s.contacts.len()) * 2;
                 gpu.storage("substep notes", (16 * rows * batch.envs()) as u64)
@@ -505,14 +511,15 @@ impl Mabrax {
             extra.extend(notes.iter().map(|n| (Access::ReadWrite, n.binding())));
             let program = Program {
                 spec: &spec,
-                source: config.source(&constants),
+                source,
                 grid,
-                state: thread_state(batch.envs(), state::words(s)),
+                state: layout.first(),
                 extra: &extra,
             };
             let kernels = Kernels::new(gpu, batch, program)?;
             Ok(Self {
                 place: kernels.entry(gpu, "env_place"),
+                layout,
                 config,
                 spec,
                 kernels,
@@ -540,7 +547,7 @@ impl VecEnv for Mabrax {
         &self.kernels
     }
 
-    /// As `layout_thread.wgsl` stores them.
+    /// As both layouts store them, one with environments, one with words running fastest.
     fn state_fields(&self) -> Vec<(&'static str, usize)> {
         let s = &self.config.system;
         let links = s.links.len();

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::split::hidden_coordinates;
-use super::system::{Contact, Link, System};
+use super::system::{Actuator, Contact, Link, System};
 use super::task::Sees;
 
 pub(super) type Vec3 = [f64; 3];
@@ -60,40 +60,88 @@ fn tensor(values: Vec3, q: Quat) -> [Vec3; 3] {
     std::array::from_fn(|j| std::array::from_fn(|i| entry(i, j)))
 }
 
-fn number(x: f64) -> String {
-    let x = x as f32;
-    // A negative zero would keep a compiler from dropping it.
-    format!("{:e}f", if x == 0.0 { 0.0 } else { x })
+/// A constant of the shader: its text, or its words where invocations look it up.
+pub(super) enum Value {
+    Flag(bool),
+    Count(usize),
+    Number(f64),
+    Vector(Vec<f64>),
+    Matrix([Vec3; 3]),
+    Struct(&'static str, Vec<Value>),
 }
 
-fn vector(v: Vec3) -> String {
-    format!("vec3({}, {}, {})", number(v[0]), number(v[1]), number(v[2]))
+impl Value {
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::Flag(x) => x.to_string(),
+            Self::Count(x) => format!("{x}u"),
+            Self::Number(x) => {
+                let x = *x as f32;
+                // A negative zero would keep a compiler from dropping it.
+                format!("{:e}f", if x == 0.0 { 0.0 } else { x })
+            }
+            Self::Vector(v) => {
+                let numbers: Vec<_> = v.iter().map(|&x| Self::Number(x).text()).collect();
+                format!("vec{}({})", v.len(), numbers.join(", "))
+            }
+            Self::Matrix(columns) => {
+                let [a, b, c] = columns.map(|c| vector(c).text());
+                format!("mat3x3({a}, {b}, {c})")
+            }
+            Self::Struct(name, fields) => {
+                let fields: Vec<_> = fields.iter().map(Self::text).collect();
+                format!("{name}({})", fields.join(", "))
+            }
+        }
+    }
+
+    pub(super) fn words(&self) -> Vec<u32> {
+        match self {
+            Self::Flag(x) => vec![u32::from(*x)],
+            Self::Count(x) => vec![*x as u32],
+            Self::Number(x) => vec![(*x as f32).to_bits()],
+            Self::Vector(v) => v.iter().flat_map(|&x| Self::Number(x).words()).collect(),
+            Self::Matrix(columns) => columns.iter().flat_map(|&c| vector(c).words()).collect(),
+            Self::Struct(_, fields) => fields.iter().flat_map(Self::words).collect(),
+        }
+    }
 }
 
-fn matrix(columns: [Vec3; 3]) -> String {
-    let [a, b, c] = columns.map(vector);
-    format!("mat3x3({a}, {b}, {c})")
+fn number(x: impl Into<f64>) -> Value {
+    Value::Number(x.into())
 }
 
-fn range([low, high]: [f32; 2]) -> String {
+pub(super) fn vector(v: Vec3) -> Value {
+    Value::Vector(v.to_vec())
+}
+
+fn range([low, high]: [f32; 2]) -> Value {
     let bounded = low > -super::system::UNBOUNDED || high < super::system::UNBOUNDED;
     let (low, high) = (f64::from(low), f64::from(high));
     let at = |x: f64| {
         let x = if x.abs() < 10.0 { x } else { 0.0 };
-        format!("vec2({}, {})", number(x.cos()), number(x.sin()))
+        Value::Vector(vec![x.cos(), x.sin()])
     };
-    format!(
-        "Range({}, {bounded}, {}, {}, {}, {})",
-        low == 0.0 && high == 0.0,
-        number(low),
-        number(high),
-        at(low),
-        at(high)
+    Value::Struct(
+        "Range",
+        vec![
+            Value::Flag(low == 0.0 && high == 0.0),
+            Value::Flag(bounded),
+            number(low),
+            number(high),
+            at(low),
+            at(high),
+        ],
     )
 }
 
-/// The parts of `LINK_i` that only depend on the link: its axes and so on, in terms of its parent's centre of mass.
-fn link(system: &System, index: usize, l: &Link) -> String {
+fn slide(axis: Vec3, [low, high]: [f32; 2]) -> Value {
+    Value::Struct("Slide", vec![vector(axis), number(low), number(high)])
+}
+
+/// A link and its joint, in terms of its parent's centre of mass.
+pub(super) fn link(system: &System, index: usize) -> Value {
+    let l = &system.links[index];
     let parent_com = l.parent.map_or([0.0; 3], |p| wide3(system.links[p].com));
     let frame = wide4(l.rotation);
     let anchor = wide3(l.anchor);
@@ -103,55 +151,82 @@ fn link(system: &System, index: usize, l: &Link) -> String {
     // Keeps the coordinates of the anchor's frame that no slide touches, seen from the parent's frame.
     let kept: Vec3 =
         std::array::from_fn(|c| f64::from(slides.iter().all(|(_, _, d)| d.axis[c] == 0.0)));
-    let held = tensor(kept, frame);
     let slide = |k: usize| match slides.get(k) {
-        Some((_, _, d)) => format!(
-            "Slide({}, {}, {})",
-            vector(rotated(wide3(d.axis), frame)),
-            number(d.limit[0].into()),
-            number(d.limit[1].into())
-        ),
-        None => format!("Slide({}, 0f, 0f)", vector([0.0; 3])),
+        Some((_, _, d)) => slide(rotated(wide3(d.axis), frame), d.limit),
+        None => slide([0.0; 3], [0.0; 2]),
     };
     let inverse = wide3(l.inertia).map(|x| 1.0 / x);
-    let fields = [
+    let mut fields = vec![
         vector(wide3(l.com)),
         vector(minus(anchor, wide3(l.com))),
         vector(parent_anchor),
         number(1.0 / f64::from(l.mass)),
-        matrix(tensor(inverse, wide4(l.inertia_rotation))),
-        number(l.ang_damping.into()),
-        number(l.vel_damping.into()),
-        axes.map(vector).join(", "),
-        axes.map(|a| vector(rotated(a, frame))).join(", "),
-        number(l.parity.into()),
-        l.angle_limits.map(range).join(", "),
-        format!("{}u", slides.len()),
-        matrix(held),
-        [slide(0), slide(1), slide(2)].join(", "),
+        Value::Matrix(tensor(inverse, wide4(l.inertia_rotation))),
+        number(l.ang_damping),
+        number(l.vel_damping),
     ];
-    format!("Link({})", fields.join(", "))
+    fields.extend(axes.map(vector));
+    fields.extend(axes.map(|a| vector(rotated(a, frame))));
+    fields.push(number(l.parity));
+    fields.extend(l.angle_limits.map(range));
+    fields.push(Value::Count(slides.len()));
+    fields.push(Value::Matrix(tensor(kept, frame)));
+    fields.extend([slide(0), slide(1), slide(2)]);
+    Value::Struct("Link", fields)
 }
 
 /// The world as a link: nothing moves it.
-fn world() -> String {
-    let (zero, none) = (vector([0.0; 3]), matrix([[0.0; 3]; 3]));
-    let slide = format!("Slide({zero}, 0f, 0f)");
-    let ranges = [[0.0; 2]; 3].map(range).join(", ");
-    format!(
-        "Link({zero}, {zero}, {zero}, 0f, {none}, 0f, 0f, {zero}, {zero}, {zero}, {zero}, {zero}, {zero}, 1f, {ranges}, 0u, {none}, {slide}, {slide}, {slide})"
-    )
+pub(super) fn world() -> Value {
+    let (zero, none) = (|| vector([0.0; 3]), || Value::Matrix([[0.0; 3]; 3]));
+    let mut fields = vec![zero(), zero(), zero(), number(0.0), none()];
+    fields.extend([number(0.0), number(0.0)]);
+    fields.extend((0..6).map(|_| zero()));
+    fields.push(number(1.0));
+    fields.extend([[0.0; 2]; 3].map(range));
+    fields.extend([Value::Count(0), none()]);
+    fields.extend((0..3).map(|_| slide([0.0; 3], [0.0; 2])));
+    Value::Struct("Link", fields)
 }
 
-fn sphere(system: &System, c: &Contact) -> String {
+/// Where a link hangs on its parent.
+pub(super) fn place(l: &Link) -> Value {
+    let rotation = Value::Vector(wide4(l.rotation).to_vec());
+    let fields = vec![vector(wide3(l.position)), rotation, vector(wide3(l.anchor))];
+    Value::Struct("Place", fields)
+}
+
+pub(super) fn inertia(l: &Link) -> Value {
+    Value::Matrix(tensor(wide3(l.inertia), wide4(l.inertia_rotation)))
+}
+
+pub(super) fn sphere(system: &System, c: &Contact) -> Value {
     let centre = minus(wide3(c.centre), wide3(system.links[c.link].com));
-    format!(
-        "Sphere({}, {}, {}, {})",
+    let fields = vec![
         vector(centre),
-        number(c.radius.into()),
-        number(c.friction.into()),
-        number(c.elasticity.into())
-    )
+        number(c.radius),
+        number(c.friction),
+        number(c.elasticity),
+    ];
+    Value::Struct("Sphere", fields)
+}
+
+pub(super) fn motor(m: &Actuator) -> Value {
+    let ([low, high], [least, most]) = (m.ctrl_range, m.force_range);
+    let fields = [m.gear, m.gain, low, high, least, most].map(number);
+    Value::Struct("Motor", fields.into())
+}
+
+/// Axis of velocity `dof` in the frame of the joint's anchor at the parent, which is turned as the link is at angle 0: slides and
+/// motors lie in it.
+pub(super) fn axis_at_parent(system: &System, dof: usize) -> Value {
+    let d = &system.dofs[dof];
+    vector(rotated(wide3(d.axis), wide4(system.links[d.link].rotation)))
+}
+
+/// Places in the whole robot's observation where the links begin, and the motors' forces.
+pub(super) fn body_columns(system: &System) -> (usize, usize) {
+    let bodies = system.nq - hidden_coordinates(system) + system.nv;
+    (bodies, bodies + 16 * system.links.len())
 }
 
 impl System {
@@ -169,7 +244,7 @@ impl System {
             let _ = writeln!(out, "{text}");
         };
         let h = f64::from(self.timestep);
-        let float = |name: &str, x: f64| format!("const {name} = {};", number(x));
+        let float = |name: &str, x: f64| format!("const {name} = {};", number(x).text());
         for (name, x) in [
             ("TIMESTEP", h),
             ("DT", f64::from(self.dt())),
@@ -185,7 +260,8 @@ impl System {
         ] {
             line(float(name, x));
         }
-        line(format!("const GRAVITY = {};", vector(wide3(self.gravity))));
+        let gravity = vector(wide3(self.gravity));
+        line(format!("const GRAVITY = {};", gravity.text()));
         line(format!("const ISOTROPIC = {};", self.isotropic()));
         line(format!("const NORMALISED = {};", !self.contacts.is_empty()));
         let links = self.links.len();
@@ -198,55 +274,40 @@ impl System {
         ] {
             line(format!("const {name} = {count}u;"));
         }
+        let mut constant = |name: &str, value: Value| {
+            line(format!("const {name} = {};", value.text()));
+        };
         for (i, l) in self.links.iter().enumerate() {
-            line(format!("const LINK_{i} = {};", link(self, i, l)));
-            line(format!(
-                "const PLACE_{i} = Place({}, vec4({}), {});",
-                vector(wide3(l.position)),
-                wide4(l.rotation).map(number).join(", "),
-                vector(wide3(l.anchor))
-            ));
+            constant(&format!("LINK_{i}"), link(self, i));
+            constant(&format!("PLACE_{i}"), place(l));
         }
-        line(format!("const LINK_{links} = {};", world()));
+        constant(&format!("LINK_{links}"), world());
         for (s, c) in self.contacts.iter().enumerate() {
-            line(format!("const SPHERE_{s} = {};", sphere(self, c)));
+            constant(&format!("SPHERE_{s}"), sphere(self, c));
         }
         for (a, m) in self.actuators.iter().enumerate() {
-            let ([low, high], [least, most]) = (m.ctrl_range, m.force_range);
-            let row = [m.gear, m.gain, low, high, least, most].map(|x| number(x.into()));
-            line(format!("const MOTOR_{a} = Motor({});", row.join(", ")));
+            constant(&format!("MOTOR_{a}"), motor(m));
         }
-        let list = |name: &str, kind: &str, values: Vec<String>| {
+        let mut list = |name: &str, kind: &str, values: Vec<Value>| {
+            let values: Vec<_> = values.iter().map(Value::text).collect();
             let (n, values) = (values.len(), values.join(", "));
-            format!("const {name} = array<{kind}, {n}>({values});")
+            line(format!("const {name} = array<{kind}, {n}>({values});"));
         };
-        let masses = self.links.iter().map(|l| number(l.mass.into())).collect();
-        line(list("LINK_MASS", "f32", masses));
-        let inertia = |l: &Link| matrix(tensor(wide3(l.inertia), wide4(l.inertia_rotation)));
+        let masses = self.links.iter().map(|l| number(l.mass)).collect();
+        list("LINK_MASS", "f32", masses);
         let inertias = self.links.iter().map(inertia).collect();
-        line(list("LINK_INERTIA", "mat3x3<f32>", inertias));
-        let slides = self.dofs.iter().map(|d| d.slide.to_string()).collect();
-        line(list("DOF_SLIDES", "bool", slides));
+        list("LINK_INERTIA", "mat3x3<f32>", inertias);
+        let slides = self.dofs.iter().map(|d| Value::Flag(d.slide)).collect();
+        list("DOF_SLIDES", "bool", slides);
         let axes = self.dofs.iter().map(|d| vector(wide3(d.axis))).collect();
-        line(list("DOF_AXIS", "vec3<f32>", axes));
-        // Axes of slides and motors lie in the frame of the joint's anchor, which is turned as the link is at angle 0.
-        let at_parent = |dof: usize| {
-            let d = &self.dofs[dof];
-            vector(rotated(wide3(d.axis), wide4(self.links[d.link].rotation)))
-        };
-        let slides = (0..self.nv).map(at_parent).collect();
-        line(list("SLIDE_AXIS", "vec3<f32>", slides));
-        let motors = self
-            .actuators
-            .iter()
-            .map(|a| at_parent(a.qd_index))
-            .collect();
-        line(list("MOTOR_AXIS", "vec3<f32>", motors));
-        let pushes = self
-            .actuators
-            .iter()
-            .map(|a| self.dofs[a.qd_index].slide.to_string());
-        line(list("MOTOR_PUSHES", "bool", pushes.collect()));
+        list("DOF_AXIS", "vec3<f32>", axes);
+        let slides = (0..self.nv).map(|d| axis_at_parent(self, d)).collect();
+        list("SLIDE_AXIS", "vec3<f32>", slides);
+        let motors = self.actuators.iter();
+        let axes = motors.clone().map(|a| axis_at_parent(self, a.qd_index));
+        list("MOTOR_AXIS", "vec3<f32>", axes.collect());
+        let pushes = motors.map(|a| Value::Flag(self.dofs[a.qd_index].slide));
+        list("MOTOR_PUSHES", "bool", pushes.collect());
         out
     }
 
@@ -282,8 +343,7 @@ impl System {
     fn instances(&self, what: &str, sees: Sees) -> Vec<Vec<(&'static str, usize)>> {
         let (count, nq, nv) = (self.links.len(), self.nq, self.nv);
         let hidden = hidden_coordinates(self);
-        let bodies = nq - hidden + nv;
-        let forces = bodies + 16 * count;
+        let (bodies, forces) = body_columns(self);
         let tokens = |i: usize| {
             let l = &self.links[i];
             vec![
@@ -344,7 +404,6 @@ impl System {
             "seen coordinate" => numbers(hidden, nq, 0, joints),
             "seen velocity" => numbers(0, nv, nq - hidden, joints),
             "velocity with a force" => numbers(0, nv, forces, all),
-            "reacher" => numbers(0, 1, 0, sees == Sees::Reaching),
             other => unreachable!("a file has a block for each `{other}`"),
         }
     }

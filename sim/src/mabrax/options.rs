@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::split::Mapping;
+use crate::registry::Layout;
 
 /// When the reward is paid.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +57,8 @@ pub struct MabraxOptions {
     pub terminate: bool,
     /// Whether a humanoid's actions in [-1, 1] are scaled to its motors' range: Brax does from 0.10.5 on.
     pub humanoid_action_scaling: bool,
+    /// An invocation per robot or per link; results agree to rounding.
+    pub layout: Layout,
 }
 
 impl Default for MabraxOptions {
@@ -75,6 +78,7 @@ impl Default for MabraxOptions {
             control_cost: None,
             terminate: true,
             humanoid_action_scaling: true,
+            layout: Layout::Auto,
         }
     }
 }

@@ -50,7 +50,7 @@ impl MabraxState {
         }
     }
 
-    /// The words of environment `g`'s own state in the order of `load` and `store` of `layout_thread.wgsl`.
+    /// The words of environment `g`'s own state in the order of the shaders.
     fn visit(&mut self, g: usize, system: &System, mut word: impl FnMut(&mut f32)) {
         let (b, u) = (system.links.len(), system.actuators.len());
         let row = g * b..(g + 1) * b;
@@ -81,9 +81,41 @@ impl MabraxState {
     }
 }
 
-/// Words of an environment's own state.
-pub(super) fn words(s: &System) -> usize {
-    13 * s.links.len() + s.actuators.len() + 1 + s.nq + s.nv
+/// Where the words of the state lie on the device.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StateLayout {
+    envs: usize,
+    /// Per environment, its counters included.
+    words: usize,
+    /// An environment's words lie together; else environments run fastest.
+    together: bool,
+}
+
+impl StateLayout {
+    pub(super) fn new(envs: usize, s: &System, together: bool) -> Self {
+        let own = 13 * s.links.len() + s.actuators.len() + 1 + s.nq + s.nv;
+        Self {
+            envs,
+            words: THREAD_WORDS + own,
+            together,
+        }
+    }
+
+    fn at(self, g: usize, word: usize) -> usize {
+        match self.together {
+            true => g * self.words + word,
+            false => word * self.envs + g,
+        }
+    }
+
+    /// The state that the first reset finds; it counts the episode up to 0.
+    pub(super) fn first(self) -> Vec<u32> {
+        let mut state = vec![0; self.words * self.envs];
+        for g in 0..self.envs {
+            state[self.at(g, 1)] = u32::MAX;
+        }
+        state
+    }
 }
 
 impl Mabrax {
@@ -96,12 +128,13 @@ impl Mabrax {
         let (envs, system) = (self.envs(), &self.config.system);
         let mut s = MabraxState::zeroed(envs, system);
         for g in 0..envs {
-            s.step[g] = words[g];
-            s.episode[g] = words[envs + g];
-            s.running_return[g] = f32::from_bits(words[2 * envs + g]);
+            let word = |i: usize| words[self.layout.at(g, i)];
+            s.step[g] = word(0);
+            s.episode[g] = word(1);
+            s.running_return[g] = f32::from_bits(word(2));
             let mut at = THREAD_WORDS;
             s.visit(g, system, |x| {
-                *x = f32::from_bits(words[at * envs + g]);
+                *x = f32::from_bits(word(at));
                 at += 1;
             });
         }
@@ -137,14 +170,15 @@ impl Mabrax {
             }
         }
         let mut s = s.clone();
-        let mut all = vec![0u32; (THREAD_WORDS + words(system)) * envs];
+        let layout = self.layout;
+        let mut all = vec![0u32; layout.words * envs];
         for g in 0..envs {
-            all[g] = s.step[g];
-            all[envs + g] = s.episode[g];
-            all[2 * envs + g] = s.running_return[g].to_bits();
+            all[layout.at(g, 0)] = s.step[g];
+            all[layout.at(g, 1)] = s.episode[g];
+            all[layout.at(g, 2)] = s.running_return[g].to_bits();
             let mut at = THREAD_WORDS;
             s.visit(g, system, |x| {
-                all[at * envs + g] = x.to_bits();
+                all[layout.at(g, at)] = x.to_bits();
                 at += 1;
             });
         }
