@@ -35,12 +35,12 @@ fn floats(gpu: &Gpu, region: &Region) -> Vec<f32> {
 
 // ---- recordings -----------------------------------------------------------------------------------------------------
 
-fn check(names: &[&str], checked: bool) {
+fn check(names: &[&str], layout: Layout, checked: bool) {
     let gpu = gpu();
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/mabrax");
     let mut failed = Vec::new();
     for name in names {
-        let report = check_file_with(&gpu, &dir.join(name), Layout::Auto, checked).unwrap();
+        let report = check_file_with(&gpu, &dir.join(name), layout, checked).unwrap();
         assert!(
             report.arrays.len() > 10,
             "{name}: {} arrays",
@@ -56,62 +56,70 @@ fn check(names: &[&str], checked: bool) {
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
+const HOPPER: [&str; 4] = [
+    "hopper_3x1.midflight.s2.safetensors",
+    "hopper_3x1.rollout.s0.safetensors",
+    "hopper_3x1.rollout.s1.safetensors",
+    "hopper_3x1.system.s0.safetensors",
+];
+const ANT_AND_HALFCHEETAH: [&str; 2] = [
+    "ant_4x2.rollout.s1.safetensors",
+    "halfcheetah_6x1.rollout.s0.safetensors",
+];
+const PLANAR: [&str; 4] = [
+    "hopper.json",
+    "walker2d.json",
+    "halfcheetah.json",
+    "reacher.json",
+];
+const HUMANOIDS: [&str; 2] = ["humanoid.json", "humanoidstandup.json"];
+
 #[test]
 fn recordings_of_the_hopper_pass_with_bounds_checks() {
-    check(
-        &[
-            "hopper_3x1.midflight.s2.safetensors",
-            "hopper_3x1.rollout.s0.safetensors",
-            "hopper_3x1.rollout.s1.safetensors",
-            "hopper_3x1.system.s0.safetensors",
-        ],
-        true,
-    );
+    check(&HOPPER, Layout::Thread, true);
+    check(&HOPPER, Layout::Tile, true);
 }
 
 #[test]
 fn recordings_of_ant_and_halfcheetah_pass() {
-    check(
-        &[
-            "ant_4x2.rollout.s1.safetensors",
-            "halfcheetah_6x1.rollout.s0.safetensors",
-        ],
-        false,
-    );
+    check(&ANT_AND_HALFCHEETAH, Layout::Thread, false);
+    check(&ANT_AND_HALFCHEETAH, Layout::Tile, false);
 }
 
 #[test]
 fn test_vectors_of_the_planar_robots_pass() {
-    check(
-        &[
-            "hopper.json",
-            "walker2d.json",
-            "halfcheetah.json",
-            "reacher.json",
-        ],
-        false,
-    );
+    check(&PLANAR, Layout::Thread, false);
+    check(&PLANAR, Layout::Tile, false);
 }
 
 #[test]
 fn test_vectors_of_the_ant_pass() {
-    check(&["ant.json"], false);
+    check(&["ant.json"], Layout::Thread, false);
+    check(&["ant.json"], Layout::Tile, false);
 }
 
 #[test]
 fn test_vectors_of_the_humanoids_pass() {
-    check(&["humanoid.json", "humanoidstandup.json"], false);
+    check(&HUMANOIDS, Layout::Thread, false);
+    check(&HUMANOIDS, Layout::Tile, false);
 }
 
 // ---- contract -------------------------------------------------------------------------------------------------------
 
+const LAYOUTS: [Layout; 2] = [Layout::Thread, Layout::Tile];
+
 /// Environment 2 after several episodes, in three batches.
 #[test]
 fn a_robot_does_not_depend_on_its_batch() {
+    LAYOUTS.into_iter().for_each(robot_in_three_batches);
+}
+
+fn robot_in_three_batches(layout: Layout) {
     let gpu = gpu();
     let course = |envs: usize, workgroup: Option<usize>| {
         let batch = Batch {
             workgroup,
+            layout,
             ..batch(envs, Driver::Random)
         };
         let env = make(&gpu, "mabrax/hopper_3x1", json!({}), &batch);
@@ -131,10 +139,78 @@ fn a_robot_does_not_depend_on_its_batch() {
     assert_eq!(alone, course(64, Some(16)));
 }
 
+/// Robots that act at random, an invocation each and an invocation per link: the same but for rounding, which the floor's
+/// contacts amplify in the course of steps. Of 11 robots the last workgroup is not full.
+#[test]
+fn both_layouts_move_alike() {
+    for (name, steps) in [
+        ("mabrax/hopper_3x1", 25),
+        ("mabrax/ant_4x2", 10),
+        ("brax/reacher", 25),
+        ("mabrax/humanoid_9|8", 5),
+    ] {
+        let gpu = gpu();
+        let [thread, tile] = LAYOUTS.map(|layout| {
+            let batch = Batch {
+                layout,
+                ..batch(11, Driver::Random)
+            };
+            let env = make(&gpu, name, json!({}), &batch);
+            let seen = |reset: bool, steps: usize| {
+                run(&gpu, &env, reset, steps);
+                let s = env.get_state(&gpu).unwrap();
+                let io = env.io();
+                let regions = [&io.state, &io.obs, &io.reward, &io.terminated];
+                (s, regions.map(|r| floats(&gpu, r)))
+            };
+            assert_eq!(
+                env.kernels().layout(),
+                ["thread", "tile"][usize::from(layout == Layout::Tile)]
+            );
+            [seen(true, 0), seen(false, 1), seen(false, steps - 1)]
+        });
+        // Places, speeds, numbers that are seen, rewards: of a beginning, after a step, after all steps.
+        let levels = [[1e-6, 1e-5, 1e-5], [5e-6, 5e-4, 5e-4], [1e-4, 1e-2, 1e-2]];
+        for ((a, b), [places, speeds, numbers]) in thread.iter().zip(&tile).zip(levels) {
+            let ((s, seen), (t, shown)) = (a, b);
+            assert_eq!((&s.step, &s.episode), (&t.step, &t.episode));
+            let pairs = [
+                (places, s.position.as_flattened(), t.position.as_flattened()),
+                (places, s.rotation.as_flattened(), t.rotation.as_flattened()),
+                (speeds, s.velocity.as_flattened(), t.velocity.as_flattened()),
+                (
+                    speeds,
+                    s.angular_velocity.as_flattened(),
+                    t.angular_velocity.as_flattened(),
+                ),
+                (numbers, &seen[0], &shown[0]),
+                (numbers, &seen[1], &shown[1]),
+                (numbers, &seen[2], &shown[2]),
+                (0.0, &seen[3], &shown[3]),
+                (0.0, &s.control, &t.control),
+                (1e-6, &s.start_qd, &t.start_qd),
+            ];
+            for (k, (level, x, y)) in pairs.into_iter().enumerate() {
+                assert_eq!(x.len(), y.len());
+                assert!(apart(x, y) <= level, "{name}, array {k}: {}", apart(x, y));
+            }
+        }
+        assert_ne!(thread[0].0.position, thread[2].0.position);
+    }
+}
+
 #[test]
 fn a_state_goes_in_and_comes_out() {
+    LAYOUTS.into_iter().for_each(state_in_and_out);
+}
+
+fn state_in_and_out(layout: Layout) {
     let gpu = gpu();
-    let env = make(&gpu, "brax/hopper", json!({}), &batch(3, Driver::Random));
+    let batch = Batch {
+        layout,
+        ..batch(3, Driver::Random)
+    };
+    let env = make(&gpu, "brax/hopper", json!({}), &batch);
     let mut s = MabraxState::zeroed(3, &env.config().system);
     let mut next = 0.0;
     let mut number = || {
@@ -257,8 +333,7 @@ fn compare_returns(
     }
 }
 
-/// A robot told nothing for 1,000 steps; ants whose noise threw them up are among them. Not so the cheetah: ours tips over earlier
-/// than the reference's after some 700 steps, for a reason not known (docs/results/2026-11-21-mabrax.md).
+/// A robot told nothing for 1,000 steps; ants whose noise threw them up are among them.
 #[test]
 fn robots_at_rest_do_as_the_reference() {
     compare_returns(
@@ -269,15 +344,6 @@ fn robots_at_rest_do_as_the_reference() {
         [1010.9, 6.6],
         [1000.0, 0.0],
         512.0,
-    );
-    compare_returns(
-        "brax/halfcheetah",
-        Driver::External,
-        700,
-        256,
-        [-2.217, 2.813],
-        [700.0, 0.0],
-        128.0,
     );
     compare_returns(
         "brax/walker2d",
@@ -297,6 +363,50 @@ fn robots_at_rest_do_as_the_reference() {
         [694.1, 459.3],
         192.0,
     );
+}
+
+/// Way of a halfcheetah's torso in metres after so many steps without an action, and its deviation: 128 robots of Brax 0.14.2 in
+/// double precision. In single precision the reference's own rounding holds them back: they creep by micrometres a substep, and
+/// are 10 cm short of this after 1,000 steps (docs/results/2026-11-21-mabrax.md).
+const WAY_AT_REST: [(usize, f64, f64); 9] = [
+    (50, -0.0953, 0.0635),
+    (100, -0.1038, 0.0694),
+    (200, -0.0992, 0.0785),
+    (400, -0.0980, 0.1018),
+    (600, -0.1077, 0.1290),
+    (700, -0.1268, 0.1402),
+    (800, -0.1590, 0.1467),
+    (900, -0.2066, 0.1378),
+    (1000, -0.2513, 0.1239),
+];
+
+#[test]
+fn a_cheetah_at_rest_tips_over_as_the_reference_in_double_precision() {
+    let gpu = gpu();
+    let envs = 256;
+    let asked = json!({"max_steps": 1001});
+    let env = make(
+        &gpu,
+        "brax/halfcheetah",
+        asked,
+        &batch(envs, Driver::External),
+    );
+    run(&gpu, &env, true, 0);
+    let mut done = 0;
+    for (steps, expected, deviation) in WAY_AT_REST {
+        run(&gpu, &env, false, steps - done);
+        done = steps;
+        // Without actions the return is the way over the time of a step.
+        let returns = env.get_state(&gpu).unwrap().running_return;
+        let sum: f64 = returns.iter().map(|&x| f64::from(x)).sum();
+        let way = sum * f64::from(env.config().system.dt()) / envs as f64;
+        let error = deviation * (1.0 / envs as f64 + 1.0 / 128.0).sqrt();
+        println!("{steps} steps: {way:.4} m, the reference's {expected} (±{error:.4})");
+        assert!(
+            (way - expected).abs() <= 4.0 * error,
+            "{steps}: {way}, not {expected}"
+        );
+    }
 }
 
 #[test]
@@ -398,6 +508,87 @@ fn momentum_is_kept_in_free_flight() {
         }
     }
     assert!(moved > 0.1, "the motors moved nothing");
+}
+
+/// Angular momentum about the robot's centre of mass, with the masses and inertias that the solver uses.
+fn angular_momentum(system: &System, s: &MabraxState, g: usize) -> [f64; 3] {
+    let links = system.links.len();
+    let wide = |v: [f32; 3]| v.map(f64::from);
+    let cross = |a: [f64; 3], b: [f64; 3]| {
+        let part = |i: usize, j: usize| a[i] * b[j] - a[j] * b[i];
+        [part(1, 2), part(2, 0), part(0, 1)]
+    };
+    let total: f64 = system.links.iter().map(|l| f64::from(l.mass)).sum();
+    let mean = |of: &[[f32; 3]]| -> [f64; 3] {
+        let weighed = |k: usize| {
+            let each = system.links.iter().zip(&of[g * links..]);
+            each.map(|(l, v)| f64::from(l.mass) * f64::from(v[k]))
+                .sum::<f64>()
+        };
+        std::array::from_fn(|k| weighed(k) / total)
+    };
+    let (centre, drift) = (mean(&s.position), mean(&s.velocity));
+    let mut sum = [0.0; 3];
+    for (i, l) in system.links.iter().enumerate() {
+        assert!(l.inertia[0] == l.inertia[1] && l.inertia[1] == l.inertia[2]);
+        let (p, v) = (
+            wide(s.position[g * links + i]),
+            wide(s.velocity[g * links + i]),
+        );
+        let w = wide(s.angular_velocity[g * links + i]);
+        let orbit = cross(
+            std::array::from_fn(|k| p[k] - centre[k]),
+            std::array::from_fn(|k| v[k] - drift[k]),
+        );
+        for k in 0..3 {
+            sum[k] += f64::from(l.mass) * orbit[k] + f64::from(l.inertia[0]) * w[k];
+        }
+    }
+    sum
+}
+
+/// How far the angular momentum of ants that float without gravity and damping, motors at random, comes from its start in 40
+/// steps of 10 · `finer` substeps: the mean of 64 robots, in kg m²/s.
+fn drift_of_angular_momentum(finer: usize) -> f64 {
+    let gpu = gpu();
+    let dir = tempfile::tempdir().unwrap();
+    let path = system_file(dir.path(), "ant", |s| {
+        s["gravity"] = json!([0.0, 0.0, 0.0]);
+        s["timestep"] = json!(0.005 / finer as f64);
+        s["n_frames"] = json!(10 * finer);
+        for link in s["links"].as_array_mut().unwrap() {
+            link["constraint_ang_damping"] = json!(0.0);
+            link["constraint_vel_damping"] = json!(0.0);
+        }
+    });
+    let asked = json!({"system": path, "terminate": false});
+    let env = make(&gpu, "brax/ant", asked, &batch(64, Driver::Random));
+    run(&gpu, &env, true, 0);
+    let mut start = env.get_state(&gpu).unwrap();
+    // Nothing touches the floor.
+    start.position.iter_mut().for_each(|p| p[2] += 3.0);
+    start.step.fill(1);
+    env.set_state(&gpu, &start).unwrap();
+    run(&gpu, &env, false, 40);
+    let end = env.get_state(&gpu).unwrap();
+    let system = &env.config().system;
+    let drifts = (0..64).map(|g| {
+        let [a, b] = [&start, &end].map(|s| angular_momentum(system, s, g));
+        (0..3).map(|k| (a[k] - b[k]).powi(2)).sum::<f64>().sqrt()
+    });
+    drifts.sum::<f64>() / 64.0
+}
+
+/// The positional pipeline keeps angular momentum only as far as its substeps are short: corrections turn links to first order.
+/// The reference drifts by 2.6 kg m²/s on the mean (1.8 in double precision) where the links' spins are 65 together; ours not
+/// clearly farther, and less the finer the substeps.
+#[test]
+fn angular_momentum_is_kept_to_the_order_of_the_substep() {
+    let [coarse, fine] = [1, 4].map(drift_of_angular_momentum);
+    println!(
+        "drift of the angular momentum: {coarse:.3}, with substeps of a quarter {fine:.3} kg m²/s"
+    );
+    assert!(coarse < 3.5 && fine < 0.5 * coarse, "{coarse} {fine}");
 }
 
 fn apart(a: &[f32], b: &[f32]) -> f32 {
@@ -520,13 +711,16 @@ fn no_robot_leaves_the_numbers_in_ten_million_steps() {
 
 #[test]
 fn an_unstable_state_begins_anew_and_is_counted() {
+    LAYOUTS.into_iter().for_each(unstable_states);
+}
+
+fn unstable_states(layout: Layout) {
     let gpu = gpu();
-    let env = make(
-        &gpu,
-        "brax/halfcheetah",
-        json!({}),
-        &batch(8, Driver::Random),
-    );
+    let batch = Batch {
+        layout,
+        ..batch(8, Driver::Random)
+    };
+    let env = make(&gpu, "brax/halfcheetah", json!({}), &batch);
     run(&gpu, &env, true, 3);
     let mut s = env.get_state(&gpu).unwrap();
     s.velocity[3 * 7][0] = f32::NAN;
@@ -598,11 +792,11 @@ fn splits_are_those_of_the_reference_or_of_its_rule() {
 #[test]
 fn homogenised_observations_lie_where_the_reference_has_them() {
     let gpu = gpu();
-    let shown = |way: &str| {
+    let shown = |way: &str, layout: &str| {
         let env = make(
             &gpu,
             "mabrax/hopper_3x1",
-            json!({"homogenisation": way}),
+            json!({"homogenisation": way, "layout": layout}),
             &batch(1, Driver::External),
         );
         run(&gpu, &env, true, 0);
@@ -616,23 +810,25 @@ fn homogenised_observations_lie_where_the_reference_has_them() {
             .map(|r| r.iter().map(place).collect::<Vec<_>>())
             .collect::<Vec<_>>()
     };
-    // A one at the agent's number is written as -1, a zero as 0.
-    assert_eq!(
-        shown("max"),
-        [
-            [-1, 1, 2, 3, 4, 6, 7, 8, 9, 0, 0, 0],
-            [0, -1, 1, 2, 3, 4, 5, 6, 7, 8, 10, 0],
-            [0, 0, -1, 1, 2, 4, 5, 6, 7, 8, 11, 0],
-        ]
-    );
-    assert_eq!(
-        shown("concat"),
-        [
-            [1, 2, 3, 4, 0, 6, 7, 8, 9, 0, 0],
-            [1, 2, 3, 4, 5, 6, 7, 8, 0, 10, 0],
-            [1, 2, 0, 4, 5, 6, 7, 8, 0, 0, 11],
-        ]
-    );
+    for layout in ["thread", "tile"] {
+        // A one at the agent's number is written as -1, a zero as 0.
+        assert_eq!(
+            shown("max", layout),
+            [
+                [-1, 1, 2, 3, 4, 6, 7, 8, 9, 0, 0, 0],
+                [0, -1, 1, 2, 3, 4, 5, 6, 7, 8, 10, 0],
+                [0, 0, -1, 1, 2, 4, 5, 6, 7, 8, 11, 0],
+            ]
+        );
+        assert_eq!(
+            shown("concat", layout),
+            [
+                [1, 2, 3, 4, 0, 6, 7, 8, 9, 0, 0],
+                [1, 2, 3, 4, 5, 6, 7, 8, 0, 10, 0],
+                [1, 2, 0, 4, 5, 6, 7, 8, 0, 0, 11],
+            ]
+        );
+    }
 }
 
 #[test]
@@ -849,8 +1045,31 @@ fn cpu_time() -> f64 {
     (fields[0] + fields[1]) / 100.0
 }
 
-/// Environment steps per second of CPU time at 1,024 robots, random actions drawn in the shader, the best of five runs: what a
-/// software device on a shared machine can be compared by. `cargo test --release --test mabrax rates -- --ignored --nocapture`.
+/// Environment steps of 1,024 robots per second of CPU time and per second by the clock, in a run of a second of CPU time.
+fn rate(gpu: &Gpu, env: &Mabrax) -> [f64; 2] {
+    let (clock, begun, mut steps) = (std::time::Instant::now(), cpu_time(), 0);
+    while cpu_time() - begun < 1.0 {
+        run(gpu, env, false, 10);
+        floats(gpu, &env.io().reward);
+        steps += 10 * 1024;
+    }
+    [cpu_time() - begun, clock.elapsed().as_secs_f64()].map(|s| f64::from(steps) / s)
+}
+
+/// Robots that act at random, drawn in the shader, some steps into their episodes.
+fn under_way(gpu: &Gpu, name: &str, layout: Layout) -> Mabrax {
+    let batch = Batch {
+        layout,
+        ..batch(1024, Driver::Random)
+    };
+    let env = make(gpu, name, json!({}), &batch);
+    run(gpu, &env, true, 30);
+    floats(gpu, &env.io().reward);
+    env
+}
+
+/// The best of five runs: what a software device on a shared machine can be compared by.
+/// `cargo test --release --test mabrax rates -- --ignored --nocapture`.
 #[test]
 #[ignore = "measures"]
 fn rates_by_cpu_time() {
@@ -862,19 +1081,30 @@ fn rates_by_cpu_time() {
         "mabrax/walker2d_2x3",
         "mabrax/humanoid_9|8",
     ] {
-        let env = make(&gpu, name, json!({}), &batch(1024, Driver::Random));
-        run(&gpu, &env, true, 30);
-        floats(&gpu, &env.io().reward);
-        let rate = |_| {
-            let (begun, mut steps) = (cpu_time(), 0);
-            while cpu_time() - begun < 1.0 {
-                run(&gpu, &env, false, 20);
-                floats(&gpu, &env.io().reward);
-                steps += 20 * 1024;
-            }
-            f64::from(steps) / (cpu_time() - begun)
-        };
-        let best = (0..5).map(rate).fold(0.0, f64::max);
+        let env = under_way(&gpu, name, Layout::Auto);
+        let best = (0..5).map(|_| rate(&gpu, &env)[0]).fold(0.0, f64::max);
         println!("{name}: {best:.0} environment steps per second of CPU time");
+    }
+}
+
+/// Both layouts of the largest and the smallest robot, in turns.
+/// `cargo test --release --test mabrax layouts_in_turns -- --ignored --nocapture`.
+#[test]
+#[ignore = "measures"]
+fn layouts_in_turns() {
+    let gpu = gpu();
+    for name in ["mabrax/humanoid_9|8", "mabrax/hopper_3x1"] {
+        let both = LAYOUTS.map(|layout| under_way(&gpu, name, layout));
+        for turn in 0..5 {
+            for env in &both {
+                let [per_cpu, per_clock] = rate(&gpu, env);
+                let row = json!({
+                    "env": name, "layout": env.kernels().layout(), "turn": turn, "envs": 1024,
+                    "env_steps_per_cpu_s": per_cpu.round(), "env_steps_per_s": per_clock.round(),
+                    "adapter": gpu.info.name, "driver": gpu.info.driver_info,
+                });
+                println!("{row}");
+            }
+        }
     }
 }
