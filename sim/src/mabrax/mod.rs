@@ -396,7 +396,8 @@ impl MabraxConfig {
     fn tile(&self, batch: &Batch) -> (Grid, usize) {
         let links = self.system.links.len();
         let workgroup = batch.workgroup.unwrap_or(64).max(links);
-        let held = (WORKGROUP_BYTES_NEEDED as usize - 16) / (4 * tables::workgroup_words(self));
+        // A quarter of a KiB for what lies between arrays.
+        let held = (WORKGROUP_BYTES_NEEDED as usize - 256) / (4 * tables::workgroup_words(self));
         let robots = (workgroup / links).min(held).max(1);
         (Grid::new(workgroup, batch.envs(), robots, "tile"), robots)
     }
