@@ -4,11 +4,12 @@ use merit_sim::env::{ActionSpace, VecEnv};
 use merit_sim::gpu::Region;
 
 use crate::coma::Coma;
-use crate::config::{Algo, Config, Network as Kind, Trace};
+use crate::config::{ActorRatio, Algo, Config, Network as Kind, Trace};
 use crate::dae::Dae;
 use crate::gae::{Estimates, Gae};
 use crate::gpae::{Estimator, Gpae};
 use crate::kernel::Recorder;
+use crate::loss::Input;
 use crate::ppo::{ActorCritic, Ppo};
 use crate::sizes::Sizes;
 use crate::testing::{AGENTS, MATCH, NUMBERS, REACH, SHOWN, Toy, config, gpu, run, toy};
@@ -815,3 +816,73 @@ fn an_agent_that_does_not_matter_gets_no_credit() {
 }
 
 const _: () = assert!(NUMBERS == 3 && AGENTS == 2);
+
+/// PPO's ratio on older rollouts (§8.6): what is gathered for it, and the derivative of the loss by ln π.
+#[test]
+fn the_ratio_on_older_rollouts_is_as_configured() {
+    for ratio in [
+        ActorRatio::Behaviour,
+        ActorRatio::Geppo,
+        ActorRatio::Weighted,
+    ] {
+        let config = Config {
+            actor_ratio: ratio,
+            reuse: 2,
+            minibatches: 1,
+            ..config(Algo::Gpae)
+        };
+        let mut gpae = Gpae::new(gpu(), &config, toy(&config)).expect("it fits");
+        (0..2).for_each(|_| gpae.learn().expect("updated"));
+        let ppo = &mut gpae.ppo;
+        let to = ppo.begin_update();
+        drop(to);
+        let rows = ppo.sizes.slots() * ppo.sizes.rows();
+        let random = |stream| uniform(stream, rows, -1.5, 0.0);
+        let (mu, pi, advantage) = (random(51), random(52), uniform(53, rows, -1.0, 1.0));
+        gpu().write(&ppo.log_probs, &mu);
+        gpu().write(ppo.said.as_ref().expect("two rollouts"), &pi);
+        gpu().write(&ppo.estimates.advantage, &advantage);
+        let tick = ppo.minibatch_tick(0, 0);
+        run(|to| {
+            ppo.minibatches.record_epoch(to, tick, 2);
+            ppo.record_gather(to, tick);
+        });
+        let samples = ppo.sizes.minibatch_rows();
+        let log_prob = uniform(54, samples, -1.5, 0.0);
+        gpu().write(&ppo.loss.input(Input::LogProb), &log_prob);
+        ppo.loss.replay().expect("replayed");
+        let order: Vec<u32> = gpu().read(&ppo.minibatches.order).expect("readable");
+        let place = |r: usize| {
+            let item = order[r] as usize;
+            let t = item / ppo.sizes.member_rows();
+            let slot = t / ppo.sizes.steps * (ppo.sizes.steps + 1) + t % ppo.sizes.steps;
+            slot * ppo.sizes.rows() + item % ppo.sizes.member_rows()
+        };
+        let of = |x: &[f32], r: usize| f64::from(x[place(r)]);
+        let mean = (0..samples).map(|r| of(&advantage, r)).sum::<f64>() / samples as f64;
+        let variance = (0..samples)
+            .map(|r| (of(&advantage, r) - mean).powi(2))
+            .sum::<f64>();
+        let deviation = (variance / samples as f64).sqrt();
+        let found = read(&ppo.loss.log_prob_grad);
+        let mut clipped = 0;
+        for r in 0..samples {
+            let a = (of(&advantage, r) - mean) / deviation;
+            let kappa = (of(&pi, r) - of(&mu, r)).exp();
+            let now = f64::from(log_prob[r]);
+            let (ratio, center, weight) = match ratio {
+                ActorRatio::Behaviour => ((now - of(&mu, r)).exp(), 1.0, 1.0),
+                ActorRatio::Geppo => ((now - of(&mu, r)).exp(), kappa, 1.0),
+                ActorRatio::Weighted => ((now - of(&pi, r)).exp(), 1.0, kappa.min(1.0)),
+            };
+            let within = ratio * a <= ratio.clamp(center - 0.2, center + 0.2) * a;
+            clipped += usize::from(!within);
+            let want = if within { -weight * ratio * a } else { 0.0 };
+            close(&[found[r] * samples as f64], &[want], 2e-4, "derivative");
+        }
+        assert!(
+            (samples / 8..samples).contains(&clipped),
+            "{clipped} of {samples}"
+        );
+    }
+}
