@@ -12,7 +12,7 @@ use crate::kernel::Recorder;
 use crate::loss::Input;
 use crate::ppo::{ActorCritic, Ppo};
 use crate::sizes::Sizes;
-use crate::testing::{AGENTS, MATCH, NUMBERS, REACH, SHOWN, Toy, config, gpu, run, toy};
+use crate::testing::{AGENTS, MATCH, REACH, SHOWN, Toy, config, gpu, run, toy};
 use crate::tests::network::forward;
 use crate::tests::{close, read, uniform, unpadded};
 
@@ -113,11 +113,14 @@ fn estimate(c: &Case, trace: Option<Trace>) -> Estimates {
     estimates
 }
 
-/// Every slot but the last of each rollout, which has no estimate.
-fn steps(region: &Region) -> Vec<f64> {
-    let all = read(region);
+/// Of every slot but the last of each rollout, which has no estimate.
+fn of_steps(x: &[f64]) -> Vec<f64> {
     let step = |i: &usize| i / ROWS % (T + 1) < T;
-    (0..all.len()).filter(step).map(|i| all[i]).collect()
+    (0..x.len()).filter(step).map(|i| x[i]).collect()
+}
+
+fn steps(region: &Region) -> Vec<f64> {
+    of_steps(&read(region))
 }
 
 #[test]
@@ -145,17 +148,13 @@ fn gpae_equals_its_definition_for_every_weight() {
                 goal[i] = value + weights(i).1 * next;
             }
         }
-        let only = |x: Vec<f64>| {
-            let step = |i: &usize| i / ROWS % (T + 1) < T;
-            (0..x.len()).filter(step).map(|i| x[i]).collect::<Vec<_>>()
-        };
         let what = format!("{trace:?}");
-        close(&steps(&found.advantage), &only(advantage), 3e-5, &what);
-        close(&steps(&found.goal), &only(goal), 3e-5, &what);
+        close(&steps(&found.advantage), &of_steps(&advantage), 3e-5, &what);
+        close(&steps(&found.goal), &of_steps(&goal), 3e-5, &what);
     }
 }
 
-/// The table of §10.4: (ρⁱ, ρ⁻ⁱ) and what DT, IT and ST make of them with η = 1.05 and λ = 1, seen in the advantage of the step before.
+/// The table of §10.4, by what the kernels above are held against: (ρⁱ, ρ⁻ⁱ), and what DT, IT and ST make of them with η = 1.05, λ = 1.
 #[test]
 fn weights_are_those_of_the_table() {
     for (own, others, [dt, it, st]) in [
@@ -230,7 +229,7 @@ fn traces_of_one_add_up_to_the_return() {
     }
 }
 
-/// Runs what is collected once, with parameters that leave no number near 0, and gives what `f` is given to look at.
+/// One rollout with parameters that leave no number near 0.
 fn stirred<L: ActorCritic>(mut learner: L) -> L {
     stir(learner.ppo());
     let ppo = learner.ppo_mut();
@@ -814,8 +813,6 @@ fn an_agent_that_does_not_matter_gets_no_credit() {
     assert_eq!(credit[0]["advantage_share_0"], 1.0);
     assert_eq!(credit[0]["advantage_share_1"], 0.0);
 }
-
-const _: () = assert!(NUMBERS == 3 && AGENTS == 2);
 
 /// PPO's ratio on older rollouts (§8.6): what is gathered for it, and the derivative of the loss by ln π.
 #[test]
