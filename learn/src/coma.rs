@@ -34,7 +34,7 @@ impl Coma {
         gpu.guarded("the estimator's kernels", || {
             let probabilities = gpu.storage("probabilities", ppo.critic_values.size);
             let memory = ppo.recurrent.as_ref().map(Recurrent::of_actor);
-            let discount = gpu.storage_from("discounts", &vec![config.gamma as f32; sizes.members]);
+            let discount = gpu.storage_from("discounts", &config.each(|m| m.gamma as f32));
             let constants = Constants::default()
                 .uint("MEMBERS", sizes.members)
                 .uint("RPM", sizes.member_rows())

@@ -10,6 +10,8 @@ use merit_sim::registry::{EnvOptions, nearest};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use crate::population::Member;
+
 /// The learning algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -188,6 +190,11 @@ pub struct Config {
     /// Episodes of each evaluation, per member.
     pub eval_episodes: usize,
 
+    /// Where members differ in more than `seed + p`: one entry each, in place of the values above. No key of a file that people
+    /// write: `merit sweep` batches what fits.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<Member>,
+
     /// Whether dense layers give an invocation whole rows, where they can: on software devices if `None`. Results differ in their
     /// rounding only, so it is no key of a file.
     #[serde(skip)]
@@ -240,6 +247,7 @@ impl Default for Config {
             checkpoint_every: 200_000,
             eval_every: 0,
             eval_episodes: 512,
+            members: Vec::new(),
             by_rows: None,
         }
     }
@@ -581,7 +589,17 @@ impl Config {
         )?;
         fraction("dae_beta", self.dae_beta)?;
         weight("ent_coef", self.ent_coef)?;
-        weight("vf_coef", self.vf_coef)
+        weight("vf_coef", self.vf_coef)?;
+
+        let listed = self.members.len();
+        let fits = listed == 0 || listed == self.seeds && self.members[0].seed == self.seed;
+        range("members", listed, fits, || {
+            format!(
+                "it takes {}, the first with the seed {}",
+                self.seeds, self.seed
+            )
+        })?;
+        (0..listed).try_for_each(|p| self.alone(p).check())
     }
 }
 

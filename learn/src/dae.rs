@@ -62,8 +62,8 @@ impl Dae {
             let memory = ppo.recurrent.as_ref().map(Recurrent::of_actor);
             let actor = &ppo.networks().actor;
             let policy = StoredPolicy::new(&context, actor, &io, &probabilities, true, memory);
-            let discount = [config.gamma, config.gae_lambda, config.dae_beta, 0.0];
-            let discount = vec![discount.map(|x| x as f32); sizes.members];
+            let discount =
+                config.each(|m| [m.gamma, m.gae_lambda, m.dae_beta, 0.0].map(|x| x as f32));
             let discount = gpu.storage_from("discounts", &discount);
             let constants = Constants::default()
                 .uint("T", sizes.steps)

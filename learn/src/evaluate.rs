@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::kernel::{Bind, Constants, Kernel, Recorder, Tick, Ticks};
 use crate::net::Network;
 use crate::policy::{Context, Policy, Remembered};
-use crate::ppo::{keys, make_env, seeds};
+use crate::ppo::{keys, make_env};
 use crate::recurrent::Memory;
 use crate::rng::Purpose;
 use crate::sizes::Sizes;
@@ -56,7 +56,7 @@ impl Evaluation {
             envs: episodes.min(ENVS),
             ..*sizes
         };
-        let seeds = seeds(seed, sizes.members);
+        let seeds = config.seeds_from(seed);
         let batch = Batch {
             seeds: seeds.clone(),
             envs_per_member: sizes.envs,

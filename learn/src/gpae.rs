@@ -44,9 +44,8 @@ impl Gpae {
     pub fn new(gpu: &Gpu, config: &Config, env: Box<dyn VecEnv>) -> Result<Self, LearnError> {
         let ppo = Ppo::new(gpu, config, env, |sizes| networks(config, sizes))?;
         let (sizes, io) = (ppo.sizes, ppo.env.io().clone());
-        let members = sizes.members;
-        let discount = [config.gamma, config.gae_lambda, config.eta, 0.0].map(|x| x as f32);
-        let discount = gpu.storage_from("discounts", &vec![discount; members]);
+        let discount = config.each(|m| [m.gamma, m.gae_lambda, m.eta, 0.0].map(|x| x as f32));
+        let discount = gpu.storage_from("discounts", &discount);
         gpu.guarded("the estimator's kernels", || {
             let off_policy = ppo.said.as_ref().map(|said| {
                 let memory = ppo.recurrent.as_ref().map(Recurrent::of_actor);

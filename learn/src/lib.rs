@@ -26,6 +26,7 @@ pub mod mappo;
 pub mod minibatch;
 pub mod net;
 pub mod policy;
+pub mod population;
 pub mod ppo;
 pub mod record;
 pub mod recurrent;

@@ -254,7 +254,7 @@ impl Recurrent {
 pub fn train_env(gpu: &Gpu, config: &Config) -> Result<Box<dyn VecEnv>, LearnError> {
     let slots = config.rollouts_kept() * (config.rollout + 1);
     let batch = Batch {
-        seeds: seeds(config.seed, config.seeds),
+        seeds: config.seeds_from(config.seed),
         envs_per_member: config.envs,
         steps: slots,
         slots,
@@ -262,11 +262,6 @@ pub fn train_env(gpu: &Gpu, config: &Config) -> Result<Box<dyn VecEnv>, LearnErr
         ..Batch::default()
     };
     make_env(gpu, config, &batch)
-}
-
-/// Member `p` has `seed + p`.
-pub fn seeds(seed: u64, members: usize) -> Vec<u64> {
-    (0..members as u64).map(|p| seed.wrapping_add(p)).collect()
 }
 
 /// `[P]` keys of the members' draws for `purpose`.
@@ -314,23 +309,22 @@ impl Ppo {
             )));
         }
         let burn = BurnDevice::new(gpu)?;
-        let seeds = seeds(config.seed, members);
+        let seeds = config.seeds_from(config.seed);
         let io = env.io().clone();
         let by_rows = config.by_rows(gpu);
         let columns = networks.view.columns(&sizes);
         let widths = [config.hidden, sizes.obs, columns].map(|n| n.next_multiple_of(4));
         let shape = Shape::new(gpu, members, rows, stride, &widths, by_rows);
         let ticks = Ticks::new(gpu, sizes.steps + 2 + sizes.epochs * sizes.minibatches);
-        let each = |x: f64| vec![x as f32; members];
-        let clip = if config.scale_clip_eps {
-            config.clip_eps / sizes.agents as f64
+        let sharers = if config.scale_clip_eps {
+            sizes.agents as f64
         } else {
-            config.clip_eps
+            1.0
         };
         let coefficients = Coefficients {
-            clip: each(clip),
-            entropy: each(config.ent_coef),
-            value: each(config.vf_coef),
+            clip: config.each(|m| (m.clip_eps / sharers) as f32),
+            entropy: config.each(|m| m.ent_coef as f32),
+            value: config.each(|m| m.vf_coef as f32),
         };
         let centred = sizes.reuse > 1 && config.actor_ratio == ActorRatio::Geppo;
         let loss = Loss::new(gpu, &burn, rows, &coefficients, config.clip_value, centred)?;
@@ -344,7 +338,7 @@ impl Ppo {
                     epsilon: config.adam_eps,
                     max_grad_norm: max_grad_norms(config, &networks),
                 },
-                &each(config.learning_rate),
+                &config.each(|m| m.learning_rate as f32),
                 &ticks,
             );
             let context = Context {
@@ -365,7 +359,7 @@ impl Ppo {
             let final_values = config
                 .bootstrap_truncated
                 .then(|| samples(sizes.slots(), "final values"));
-            let discount = vec![[config.gamma as f32, config.gae_lambda as f32]; members];
+            let discount = config.each(|m| [m.gamma as f32, m.gae_lambda as f32]);
             let estimates = Estimates::new(gpu, &sizes);
             let gae = Gae::new(
                 gpu,
@@ -727,7 +721,7 @@ impl Ppo {
         let left = 1.0 - done as f64 / self.updates() as f64;
         let anneal = if self.config.anneal_lr { left } else { 1.0 };
         if self.config.anneal_ent_coef {
-            let weights = vec![(self.config.ent_coef * left) as f32; s.members];
+            let weights = self.config.each(|m| (m.ent_coef * left) as f32);
             self.gpu.write(&self.loss.entropy_weight, &weights);
         }
         for i in 0..s.epochs * s.minibatches {

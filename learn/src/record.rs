@@ -74,17 +74,20 @@ impl MemberRecord {
 
 impl Record {
     pub fn training(config: &Config, step: u64, update: u64, reports: &[MemberReport]) -> Self {
-        let members = reports.iter().zip(config.seed..).map(|(report, seed)| {
-            // JSON has no NaN: a member that diverged shows as null, and the others go on.
-            let finite =
-                |(name, x): (&String, &f64)| (name.clone(), Some(*x).filter(|x| x.is_finite()));
-            MemberRecord::new(
-                &config.env,
-                seed,
-                &report.episodes,
-                report.diagnostics.iter().map(finite).collect(),
-            )
-        });
+        let members = reports
+            .iter()
+            .zip(config.seeds_from(config.seed))
+            .map(|(report, seed)| {
+                // JSON has no NaN: a member that diverged shows as null, and the others go on.
+                let finite =
+                    |(name, x): (&String, &f64)| (name.clone(), Some(*x).filter(|x| x.is_finite()));
+                MemberRecord::new(
+                    &config.env,
+                    seed,
+                    &report.episodes,
+                    report.diagnostics.iter().map(finite).collect(),
+                )
+            });
         Self {
             kind: Kind::Train,
             step,
@@ -96,7 +99,7 @@ impl Record {
     pub fn evaluation(config: &Config, step: u64, update: u64, stats: &[EpisodeStats]) -> Self {
         let members = stats
             .iter()
-            .zip(config.seed..)
+            .zip(config.seeds_from(config.seed))
             .map(|(stats, seed)| MemberRecord::new(&config.env, seed, stats, BTreeMap::new()));
         Self {
             kind: Kind::Eval,
@@ -205,11 +208,27 @@ impl Summary {
     }
 }
 
-/// The evaluations in the format of the marl-eval tools: family, task, algorithm, seed, step, metric.
+/// The evaluations in the format of the marl-eval tools: family, task, algorithm, seed, step, metric. Members that differ in
+/// more than the seed are algorithms of their own.
+pub fn marl_eval(config: &Config, records: &[Record]) -> Value {
+    let mut algorithms: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
+    for (p, seed) in config.seeds_from(config.seed).into_iter().enumerate() {
+        let evaluations = records.iter().filter(|r| r.kind == Kind::Eval);
+        let member = evaluations.filter_map(|r| Some((r.step, r.members.get(p)?)));
+        let seeds = algorithms.entry(config.member_name(p)).or_default();
+        seeds.insert(format!("seed_{seed}"), marl_eval_run(member));
+    }
+    let (family, task) = config
+        .env
+        .split_once('/')
+        .unwrap_or((&config.env, &config.env));
+    json!({ family: { task: algorithms } })
+}
+
+/// One member's evaluations by step, as the marl-eval tools have them.
 ///
 /// A metric is a list over episodes there; the device keeps sums only, so each list holds the mean.
-pub fn marl_eval(config: &Config, records: &[Record]) -> Value {
-    let evaluations: Vec<_> = records.iter().filter(|r| r.kind == Kind::Eval).collect();
+pub fn marl_eval_run<'a>(evaluations: impl Iterator<Item = (u64, &'a MemberRecord)>) -> Value {
     let metrics = |m: &MemberRecord| -> Map<String, Value> {
         let list = |x: Option<f64>| json!(x.into_iter().collect::<Vec<_>>());
         [("win_rate", m.win_rate), ("return", m.mean_return)]
@@ -217,25 +236,15 @@ pub fn marl_eval(config: &Config, records: &[Record]) -> Value {
             .into_iter()
             .collect()
     };
-    let mut seeds = Map::new();
-    for p in 0..config.seeds {
-        let mut run = Map::new();
-        for (i, record) in evaluations.iter().enumerate() {
-            let Some(member) = record.members.get(p) else {
-                continue;
-            };
-            let mut step = metrics(member);
-            step.insert("step_count".into(), record.step.into());
-            run.insert(format!("step_{i}"), step.into());
-        }
-        if let Some(member) = evaluations.last().and_then(|r| r.members.get(p)) {
-            run.insert("absolute_metrics".into(), metrics(member).into());
-        }
-        seeds.insert(format!("seed_{}", config.seed + p as u64), run.into());
+    let (mut run, mut last) = (Map::new(), None);
+    for (i, (at, member)) in evaluations.enumerate() {
+        let mut step = metrics(member);
+        step.insert("step_count".into(), at.into());
+        run.insert(format!("step_{i}"), step.into());
+        last = Some(member);
     }
-    let (family, task) = config
-        .env
-        .split_once('/')
-        .unwrap_or((&config.env, &config.env));
-    json!({ family: { task: { config.algo.name(): seeds } } })
+    if let Some(member) = last {
+        run.insert("absolute_metrics".into(), metrics(member).into());
+    }
+    run.into()
 }

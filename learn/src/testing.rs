@@ -18,7 +18,7 @@ use crate::ippo::Ippo;
 use crate::kernel::Recorder;
 use crate::learner::Learner;
 use crate::mappo::Mappo;
-use crate::ppo::{Ppo, seeds};
+use crate::ppo::Ppo;
 
 pub fn gpu() -> &'static Gpu {
     static GPU: OnceLock<Gpu> = OnceLock::new();
@@ -135,7 +135,7 @@ pub fn config(algo: Algo) -> Config {
 }
 
 pub fn toy(config: &Config) -> Box<dyn VecEnv> {
-    let seeds = seeds(config.seed, config.seeds);
+    let seeds = config.seeds_from(config.seed);
     let slots = config.rollouts_kept() * (config.rollout + 1);
     Box::new(Toy::new(gpu(), &config.env, &seeds, config.envs, slots))
 }

@@ -1437,6 +1437,55 @@ fn a_member_of_a_population_learns_as_it_does_alone() {
 }
 
 #[test]
+fn members_with_numbers_of_their_own_learn_as_they_do_alone() {
+    for (env, algo, network) in ALL {
+        let plain = Config {
+            env: env.into(),
+            network,
+            anneal_ent_coef: true,
+            ..config(algo)
+        };
+        let alone = [
+            plain.clone(),
+            Config {
+                seed: 7,
+                learning_rate: 1e-4,
+                gamma: 0.5,
+                gae_lambda: 0.2,
+                ..plain.clone()
+            },
+            Config {
+                clip_eps: 0.01,
+                ent_coef: 0.1,
+                vf_coef: 2.0,
+                ..plain
+            },
+        ];
+        let mut all = learner(&Config::batch(&alone).expect("members"));
+        (0..3).for_each(|_| all.update().expect("updated"));
+        let together = all.checkpoint().expect("saved");
+        let (reports, _) = all.report().expect("reported");
+        for (member, config) in alone.iter().enumerate() {
+            let mut one = learner(config);
+            (0..3).for_each(|_| one.update().expect("updated"));
+            let own = params_of(&one.checkpoint().expect("saved"), 0);
+            let with_others = params_of(&together, member);
+            let far = own
+                .iter()
+                .zip(&with_others)
+                .map(|(a, b)| (a - b).abs())
+                .fold(0.0, f32::max);
+            assert!(
+                far <= 1e-6,
+                "{env} {algo:?}: member {member} differs by {far}"
+            );
+            let (report, _) = one.report().expect("reported");
+            assert_eq!(report[0].episodes, reports[member].episodes);
+        }
+    }
+}
+
+#[test]
 fn the_same_run_twice_gives_the_same_bytes() {
     for (env, algo, network) in ALL {
         let results: Vec<_> = (0..2)
