@@ -5,6 +5,7 @@ use clap::Args;
 use merit_learn::config::{Config, Layer};
 use merit_sim::gpu::AdapterChoice;
 
+use crate::train::Show;
 use crate::{curve, train};
 
 /// Train a smax/3m team with the shipped defaults and draw its curve
@@ -19,7 +20,7 @@ impl Demo {
     pub fn run(&self, choice: &AdapterChoice) -> anyhow::Result<ExitCode> {
         let out = self.out.clone().unwrap_or_else(free);
         let demo = Layer::from_assignments("demo", &["env=smax/3m".into()])?;
-        let code = train::start(Config::resolve(&[demo])?, &out, choice, false)?;
+        let code = train::start(Config::resolve(&[demo])?, &out, choice, Show::default())?;
         if code == ExitCode::SUCCESS {
             curve::draw(
                 std::slice::from_ref(&out),

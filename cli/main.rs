@@ -4,9 +4,11 @@ mod bench;
 mod curve;
 mod demo;
 mod doctor;
+mod draws;
 mod envs;
 mod eval;
 mod failure;
+mod naming;
 mod output;
 mod parity;
 mod picture;
@@ -15,6 +17,9 @@ mod player;
 mod progress;
 mod render;
 mod replay;
+mod report;
+mod sweep;
+mod tensorboard;
 mod train;
 
 use std::process::ExitCode;
@@ -47,8 +52,11 @@ enum Command {
     Parity(parity::Parity),
     Bench(bench::Bench),
     Train(train::Train),
+    Sweep(sweep::Sweep),
+    Merge(sweep::merge::Merge),
     Eval(eval::Eval),
     Curve(curve::Curve),
+    Report(report::Report),
     Demo(demo::Demo),
     Play(play::Play),
     Render(render::Render),
@@ -69,8 +77,11 @@ fn main() -> ExitCode {
         Command::Parity(c) => c.run(&adapter),
         Command::Bench(c) => c.run(&adapter),
         Command::Train(c) => c.run(&adapter),
+        Command::Sweep(c) => c.run(&adapter),
+        Command::Merge(c) => c.run(),
         Command::Eval(c) => c.run(&adapter),
         Command::Curve(c) => c.run(),
+        Command::Report(c) => c.run(),
         Command::Demo(c) => c.run(&adapter),
         Command::Play(c) => c.run(&adapter),
         Command::Render(c) => c.run(&adapter),

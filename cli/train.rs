@@ -6,15 +6,16 @@ use clap::Args;
 use merit_learn::config::{Config, Layer, parse_count};
 use merit_learn::learner::Learner;
 use merit_learn::record::{Summary, TimingRecord};
-use merit_learn::run::{self, Run, RunInfo};
+use merit_learn::run::{self, Run, RunError, RunInfo, Saved};
 use merit_learn::sizes::Sizes;
-use merit_learn::train::{self, Outcome};
+use merit_learn::train::{self, Event, Outcome};
 use merit_sim::gpu::{AdapterChoice, Gpu};
 use merit_sim::registry;
 
 use crate::failure::INTERRUPTED;
 use crate::output::{decimal, percent, print, seeds, short};
 use crate::progress::Progress;
+use crate::tensorboard::Board;
 
 /// Train a team, or go on with a run
 ///
@@ -52,22 +53,36 @@ pub struct Train {
     #[arg(long, value_name = "RUN")]
     #[arg(conflicts_with_all = ["env", "algo", "steps", "envs", "seeds", "seed", "config", "set", "out"])]
     resume: Option<PathBuf>,
+    /// Write event files for TensorBoard too, in the run's directory
+    #[arg(long)]
+    tensorboard: bool,
     /// No progress
     #[arg(long)]
     quiet: bool,
 }
 
+/// What is told about a run beside its directory.
+#[derive(Clone, Copy, Default)]
+pub struct Show {
+    pub tensorboard: bool,
+    pub quiet: bool,
+}
+
 impl Train {
     pub fn run(&self, choice: &AdapterChoice) -> anyhow::Result<ExitCode> {
+        let show = Show {
+            tensorboard: self.tensorboard,
+            quiet: self.quiet,
+        };
         if let Some(path) = &self.resume {
-            return resume(path, choice, self.quiet);
+            return resume(path, choice, show);
         }
         let file = self.config.as_deref().map(Layer::from_file).transpose()?;
         let set = Layer::from_assignments("--set", &self.set)?;
         let layers: Vec<_> = file.into_iter().chain([self.options(), set]).collect();
         // Clap asks for one of --out and --resume.
         let out = self.out.clone().unwrap_or_default();
-        start(Config::resolve(&layers)?, &out, choice, self.quiet)
+        start(Config::resolve(&layers)?, &out, choice, show)
     }
 
     fn options(&self) -> Layer {
@@ -96,7 +111,7 @@ impl Train {
 /// Set by Ctrl-C; the training loop saves and ends at the next log point.
 static STOP: AtomicBool = AtomicBool::new(false);
 
-fn stop_on_signals() -> anyhow::Result<()> {
+pub fn stop_on_signals() -> anyhow::Result<()> {
     ctrlc::set_handler(|| {
         if STOP.swap(true, Ordering::Relaxed) {
             std::process::exit(INTERRUPTED.into());
@@ -119,34 +134,44 @@ pub fn start(
     config: Config,
     out: &Path,
     choice: &AdapterChoice,
-    quiet: bool,
+    show: Show,
 ) -> anyhow::Result<ExitCode> {
     check(&config)?;
     run::check_free(out)?;
     let gpu = Gpu::open(choice)?;
     let learner = merit_learn::make(&gpu, &config)?;
     let run = Run::create(out, info(&gpu, config))?;
-    train(learner, run, quiet)
+    train(learner, run, show)
 }
 
-fn resume(path: &Path, choice: &AdapterChoice, quiet: bool) -> anyhow::Result<ExitCode> {
-    let mut run = Run::open(path)?;
+fn resume(path: &Path, choice: &AdapterChoice, show: Show) -> anyhow::Result<ExitCode> {
+    let run = Run::open(path)?;
     let saved = run::newest_checkpoint(path)?;
     check(&run.info.config)?;
     let gpu = Gpu::open(choice)?;
-    let mut learner = merit_learn::make(&gpu, &run.info.config)?;
-    let now = info(&gpu, run.info.config.clone());
+    let (learner, run) = go_on(&gpu, run, saved.as_ref())?;
+    train(learner, run, show)
+}
+
+/// A run and its learner where `saved` stands.
+pub fn go_on(
+    gpu: &Gpu,
+    mut run: Run,
+    saved: Option<&Saved>,
+) -> anyhow::Result<(Box<dyn Learner>, Run)> {
+    let mut learner = merit_learn::make(gpu, &run.info.config)?;
+    let now = info(gpu, run.info.config.clone());
     if now != run.info {
         let (was, is) = (describe(&run.info), describe(&now));
         eprintln!(
             "note: the run was begun by {was}, this is {is}: its bytes may differ from an uninterrupted run's"
         );
     }
-    train::resume(learner.as_mut(), &mut run, saved.as_ref())?;
-    train(learner, run, quiet)
+    train::resume(learner.as_mut(), &mut run, saved)?;
+    Ok((learner, run))
 }
 
-fn info(gpu: &Gpu, config: Config) -> RunInfo {
+pub fn info(gpu: &Gpu, config: Config) -> RunInfo {
     RunInfo {
         merit: env!("CARGO_PKG_VERSION").into(),
         commit: env!("MERIT_COMMIT").into(),
@@ -165,12 +190,12 @@ fn describe(info: &RunInfo) -> String {
     )
 }
 
-fn train(mut learner: Box<dyn Learner>, mut run: Run, quiet: bool) -> anyhow::Result<ExitCode> {
+fn train(mut learner: Box<dyn Learner>, mut run: Run, show: Show) -> anyhow::Result<ExitCode> {
     stop_on_signals()?;
     let config = &run.info.config;
-    let progress = Progress::new(config, learner.updates(), learner.env_steps(), quiet);
-    let outcome = train::train(learner.as_mut(), &mut run, &STOP, &mut |event| {
-        progress.show(&event)
+    let progress = Progress::new(config, learner.updates(), learner.env_steps(), show.quiet);
+    let outcome = with_board(learner.as_mut(), &mut run, show.tensorboard, &mut |event| {
+        progress.show(event)
     });
     progress.end();
     let path = run.path().display();
@@ -190,6 +215,24 @@ fn train(mut learner: Box<dyn Learner>, mut run: Run, quiet: bool) -> anyhow::Re
             Ok(ExitCode::from(INTERRUPTED))
         }
     }
+}
+
+/// [`train::train`] to the end or until [`STOP`], with event files beside if they are asked for.
+pub fn with_board(
+    learner: &mut dyn Learner,
+    run: &mut Run,
+    tensorboard: bool,
+    on: &mut dyn FnMut(&Event<'_>),
+) -> Result<Outcome, RunError> {
+    let mut board = tensorboard.then(|| Board::open(run)).transpose()?;
+    let outcome = train::train(learner, run, &STOP, &mut |event| {
+        if let Some(board) = &mut board {
+            board.show(&event);
+        }
+        on(&event);
+    })?;
+    board.map_or(Ok(()), Board::end)?;
+    Ok(outcome)
 }
 
 fn report(summary: &Summary, timing: &TimingRecord) -> String {

@@ -77,7 +77,8 @@ fn damaged(path: &Path, problem: impl ToString, remedy: impl Into<String>) -> Ru
     }
 }
 
-const RUN_FILE: &str = "run.toml";
+pub const RUN_FILE: &str = "run.toml";
+pub const SUMMARY: &str = "summary.json";
 const METRICS: &str = "metrics.jsonl";
 const TIMING: &str = "timing.jsonl";
 const CHECKPOINTS: &str = "checkpoints";
@@ -150,7 +151,10 @@ pub fn check_free(path: &Path) -> Result<(), RunError> {
 }
 
 /// Writes `bytes` at `path` so that a reader finds the old file or the new one, whole.
-fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
+///
+/// # Errors
+/// [`RunError::Io`].
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
     let temporary = path.with_added_extension("tmp");
     let write = || -> io::Result<()> {
         let mut file = File::create(&temporary)?;
@@ -326,9 +330,10 @@ impl Run {
             let json = json.map_err(|e| damaged(&metrics, e, again))?;
             write_atomic(&self.path.join(name), format!("{json}\n").as_bytes())
         };
-        write("summary.json", serde_json::to_string_pretty(&summary))?;
         let marl_eval = marl_eval(config, &records);
         write("marl-eval.json", serde_json::to_string_pretty(&marl_eval))?;
+        // The last: what has a summary is complete.
+        write(SUMMARY, serde_json::to_string_pretty(&summary))?;
         Ok(summary)
     }
 }

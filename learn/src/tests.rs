@@ -1438,10 +1438,9 @@ fn a_member_of_a_population_learns_as_it_does_alone() {
 
 #[test]
 fn members_with_numbers_of_their_own_learn_as_they_do_alone() {
-    for (env, algo, network) in ALL {
+    // The numbers do not go through networks or distributions: one of each algorithm is enough.
+    for algo in [Algo::Ippo, Algo::Mappo] {
         let plain = Config {
-            env: env.into(),
-            network,
             anneal_ent_coef: true,
             ..config(algo)
         };
@@ -1475,10 +1474,7 @@ fn members_with_numbers_of_their_own_learn_as_they_do_alone() {
                 .zip(&with_others)
                 .map(|(a, b)| (a - b).abs())
                 .fold(0.0, f32::max);
-            assert!(
-                far <= 1e-6,
-                "{env} {algo:?}: member {member} differs by {far}"
-            );
+            assert!(far <= 1e-6, "{algo:?}: member {member} differs by {far}");
             let (report, _) = one.report().expect("reported");
             assert_eq!(report[0].episodes, reports[member].episodes);
         }

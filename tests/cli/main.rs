@@ -3,5 +3,7 @@
 mod common;
 mod input;
 mod play;
+mod report;
 mod runs;
 mod show;
+mod sweep;
