@@ -65,9 +65,10 @@ impl Eval {
         let mut rows: Vec<_> = record
             .members
             .iter()
-            .map(|m| {
+            .enumerate()
+            .map(|(p, m)| {
                 row(
-                    format!("seed {}", m.seed),
+                    format!("seed {}{}", m.seed, config.own_values(p)),
                     m.win_rate,
                     m.mean_return,
                     m.length,

@@ -34,13 +34,8 @@ impl Board {
         }
         let config = &run.info.config;
         let seeds = config.seeds_from(config.seed).into_iter().enumerate();
-        let member = |(p, seed)| {
-            let name = match config.member_name(p).split_once(' ') {
-                Some((_, own)) => format!("seed-{seed} {own}"),
-                None => format!("seed-{seed}"),
-            };
-            create(&folder.join(name))
-        };
+        let member =
+            |(p, seed)| create(&folder.join(format!("seed-{seed}{}", config.own_values(p))));
         let mut board = Self {
             members: seeds.map(member).collect::<Result<_, _>>()?,
             error: None,

@@ -155,7 +155,7 @@ impl Contents<'_> {
         for (what, of) in SOURCES {
             let least = if what == "training" { 1 } else { EVALUATIONS };
             let draw = |series: &Series| -> Option<Line> {
-                let members: Vec<_> = series.members.iter().map(|m| of(m)).collect();
+                let members: Vec<_> = series.members.iter().map(of).collect();
                 let points = curve(
                     &members,
                     |m| metric.of(m),

@@ -12,6 +12,9 @@ use crate::failure::BadInput;
 /// Members of a sweep at most: a mistake in a grid is more likely than a sweep of more.
 const MEMBERS: usize = 100_000;
 
+/// Tries at a random point that is not there yet.
+const REDRAWS: usize = 1000;
+
 /// The configurations of a sweep's members, one seed each: the settings in the order of the file, and under each the seeds.
 ///
 /// # Errors
@@ -21,7 +24,7 @@ pub fn members(file: &Path, definition: &Table) -> anyhow::Result<Vec<Config>> {
     for key in definition.keys() {
         let known = ["seeds", "config", "grid", "list", "random"];
         if !known.contains(&key.as_str()) {
-            let near = merit_sim::registry::nearest(key, known.into_iter());
+            let near = merit_sim::registry::nearest(key, known);
             let near = near.map_or_else(
                 || format!("a sweep has {}", known.join(", ")),
                 |n| format!("did you mean `{n}`?"),
@@ -225,17 +228,30 @@ impl Parser<'_> {
         if points > MEMBERS as u64 {
             return self.refuse(format!("it has more than {MEMBERS} members"));
         }
-        let point = |i: u64| {
-            let mut point = Table::new();
-            for (path, range) in &ranges {
-                // A stream for each value, so that further points and keys leave those that are there.
-                let key = path.join(".");
-                let mut draws = Draws::new(hash(&format!("{seed} {i} {key}")));
-                put(&mut point, path, range.at(draws.unit()));
+        let mut all: Vec<Table> = Vec::new();
+        for i in 0..points {
+            // A stream for each value, so that further points and keys leave those that are there.
+            let stream =
+                |path: &[String]| Draws::new(hash(&format!("{seed} {i} {}", path.join("."))));
+            let mut streams: Vec<_> = ranges.iter().map(|(path, _)| stream(path)).collect();
+            let mut draw = || {
+                let mut point = Table::new();
+                for ((path, range), draws) in ranges.iter().zip(&mut streams) {
+                    put(&mut point, path, range.at(draws.unit()));
+                }
+                point
+            };
+            // Rounded numbers come again now and then.
+            match (0..REDRAWS).map(|_| draw()).find(|p| !all.contains(p)) {
+                Some(point) => all.push(point),
+                None => {
+                    return self.refuse(format!(
+                        "[random] `points` is {points}, but its ranges have hardly more than {i} different values"
+                    ));
+                }
             }
-            point
-        };
-        Ok((0..points).map(point).collect())
+        }
+        Ok(all)
     }
 
     /// A setting that comes twice would be trained twice and counted as more seeds.
@@ -329,14 +345,15 @@ impl Range {
 
     /// At `u` from 0 to 1: a whole number where both ends are, else of four digits, which is what people can compare.
     fn at(&self, u: f64) -> Value {
-        let (low, high) = (self.low, self.high);
+        // Whole numbers are rounded down, so that the last has as wide a share as the others.
+        let (low, high) = (self.low, self.high + f64::from(u8::from(self.whole)));
         let x = if self.log {
             (low.ln() + u * (high.ln() - low.ln())).exp()
         } else {
             low + u * (high - low)
         };
         if self.whole {
-            return Value::Integer(x.round() as i64);
+            return Value::Integer(x.min(self.high) as i64);
         }
         let rounded = format!("{x:.3e}").parse().unwrap_or(x);
         Value::Float(f64::clamp(rounded, low, high))
@@ -365,7 +382,7 @@ mod tests {
             "seeds = 2\n\
              [config]\ntotal_steps = '2M'\n\
              [grid]\nalgo = ['ippo', 'mappo']\n[grid.env_options]\nmax_steps = [60, 100]\n\
-             [[list]]\ngamma = 0.9\n[[list]]\ngamma = 0.99\nent_coef = 0.01\n\
+             [[list]]\ngamma = 0.9\n[[list]]\ngamma = 0.99\nent_coef = 0.05\n\
              [random]\npoints = 3\nlearning_rate = { log = [1e-4, 1e-2] }\nhidden = { log = [16, 256] }\n",
         )
         .expect("a sweep");
@@ -375,7 +392,7 @@ mod tests {
                 .all(|c| c.total_steps == 2_000_000 && c.seeds == 1)
         );
         assert_eq!((all[0].seed, all[1].seed), (0, 1));
-        let set = |c: &Config| (c.gamma, c.ent_coef == 0.01);
+        let set = |c: &Config| (c.gamma, c.ent_coef == 0.05);
         assert_eq!((set(&all[0]), set(&all[6])), ((0.9, false), (0.99, true)));
         let steps = |c: &Config| c.env_options["max_steps"].as_integer();
         assert_eq!((steps(&all[0]), steps(&all[12])), (Some(60), Some(100)));
@@ -386,6 +403,10 @@ mod tests {
         // The same points in every cell.
         assert_eq!(all[0].learning_rate, all[6].learning_rate);
         assert_ne!(all[0].learning_rate, all[2].learning_rate);
+        let whole = Range::read(&"{ log = [1, 3] }".parse().expect("TOML")).expect("a range");
+        // Evenly in the logarithm from 1 to 4: 2 begins at a half, 3 at log 3 / log 4.
+        let at = [0.0, 0.49, 0.51, 0.79, 0.80, 0.999].map(|u| whole.at(u).as_integer());
+        assert_eq!(at, [1, 1, 2, 2, 3, 3].map(Some));
     }
 
     #[test]
@@ -438,6 +459,10 @@ mod tests {
             &["`points` is missing"],
         );
         refused("[random]\npoints = 2", &["no key to draw"]);
+        refused(
+            "[random]\npoints = 4\nepochs = { uniform = [1, 3] }",
+            &["`points` is 4", "more than 3 different values"],
+        );
         let random = |range: &str| format!("[random]\npoints = 2\ngamma = {range}");
         refused(&random("{ log = [0, 1] }"), &["`gamma`", "begins above 0"]);
         refused(&random("{ uniform = [1.0, 0.0] }"), &["below the second"]);

@@ -121,16 +121,14 @@ impl Config {
             .collect()
     }
 
-    /// The algorithm, and what member `p` has that not all members of the population have, the seed apart.
-    pub fn member_name(&self, p: usize) -> String {
-        let mut name = self.algo.name().to_owned();
-        let own = self.member(p).values();
-        for (i, (key, value)) in own.iter().enumerate() {
-            if self.members.iter().any(|m| m.values()[i].1 != *value) {
-                name += &format!(" {key}={value}");
-            }
-        }
-        name
+    /// What member `p` has that not all members of the population have, the seed apart: nothing, or ` learning_rate=0.002`
+    /// to be put behind another word.
+    pub fn own_values(&self, p: usize) -> String {
+        let own = self.member(p).values().into_iter().enumerate();
+        let differs = |i: usize, value: f64| self.members.iter().any(|m| m.values()[i].1 != value);
+        own.filter(|(i, (_, value))| differs(*i, *value))
+            .map(|(_, (key, value))| format!(" {key}={value}"))
+            .collect()
     }
 }
 
@@ -152,7 +150,7 @@ mod tests {
         let batch = Config::batch(&alone).expect("some");
         assert_eq!((batch.seed, batch.seeds, batch.members.len()), (5, 3, 0));
         assert_eq!(batch.seeds_from(5), [5, 6, 7]);
-        assert_eq!(batch.member_name(1), "mappo");
+        assert_eq!(batch.own_values(1), "");
         assert_eq!(batch.alone(2), alone[2]);
     }
 
@@ -162,7 +160,7 @@ mod tests {
         let batch = Config::batch(&alone).expect("some");
         assert_eq!(batch.seeds_from(100), [100, 104, 100]);
         assert_eq!(batch.each(|m| m.learning_rate), [1e-3, 1e-3, 2e-3]);
-        assert_eq!(batch.member_name(2), "mappo learning_rate=0.002");
+        assert_eq!(batch.own_values(2), " learning_rate=0.002");
         for (p, alone) in alone.iter().enumerate() {
             assert_eq!(batch.alone(p), *alone);
         }

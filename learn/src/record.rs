@@ -215,7 +215,8 @@ pub fn marl_eval(config: &Config, records: &[Record]) -> Value {
     for (p, seed) in config.seeds_from(config.seed).into_iter().enumerate() {
         let evaluations = records.iter().filter(|r| r.kind == Kind::Eval);
         let member = evaluations.filter_map(|r| Some((r.step, r.members.get(p)?)));
-        let seeds = algorithms.entry(config.member_name(p)).or_default();
+        let algorithm = format!("{}{}", config.algo.name(), config.own_values(p));
+        let seeds = algorithms.entry(algorithm).or_default();
         seeds.insert(format!("seed_{seed}"), marl_eval_run(member));
     }
     let (family, task) = config
