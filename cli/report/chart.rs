@@ -89,7 +89,11 @@ fn range(numbers: impl Iterator<Item = f64>) -> Range<f64> {
     if low > high {
         return 0.0..1.0;
     }
-    let margin = (0.05 * (high - low)).max(1e-9 * high.abs()).max(1e-12);
+    let margin = if high > low {
+        0.05 * (high - low)
+    } else {
+        0.05 * high.abs().max(1.0)
+    };
     low - margin..high + margin
 }
 
@@ -192,33 +196,32 @@ fn draw_intervals(
         .margin_right(24)
         .x_label_area_size(38)
         .y_label_area_size(label_area)
-        .build_cartesian_2d(within, (0..count).into_segmented())?;
-    let label = |at: &SegmentValue<usize>| match at {
-        // The axis runs upwards.
-        SegmentValue::CenterOf(i) if *i < count => rows[count - 1 - i].label.clone(),
-        _ => String::new(),
+        .build_cartesian_2d(within, -0.5..count as f64 - 0.5)?;
+    // Rows are whole numbers; the axis runs upwards, and has marks between them too.
+    let label = |y: &f64| {
+        let row = (count as f64 - 1.0 - y).round();
+        let whole = (y - y.round()).abs() < 1e-6;
+        let row = rows.get(row.max(0.0) as usize).filter(|_| whole);
+        row.map_or_else(String::new, |r| r.label.clone())
     };
     chart
         .configure_mesh()
         .light_line_style(TRANSPARENT)
         .bold_line_style(BLACK.mix(0.12))
         .x_labels(6)
-        .y_labels(count + 1)
+        .y_labels(2 * count)
         .x_desc(x)
         .x_label_formatter(&|x| digits(*x))
         .y_label_formatter(&label)
         .label_style(("sans-serif", 12))
         .draw()?;
     if let Some(at) = at {
-        let rule = [
-            (at, SegmentValue::Exact(0)),
-            (at, SegmentValue::Exact(count)),
-        ];
+        let rule = [(at, -0.5), (at, count as f64 - 0.5)];
         chart.draw_series([PathElement::new(rule, BLACK.mix(0.6))])?;
     }
     for (i, row) in rows.iter().rev().enumerate() {
         let (color, of) = (color(row.color), row.interval);
-        let place = |x: f64| (x, SegmentValue::CenterOf(i));
+        let place = |x: f64| (x, i as f64);
         if of.low.is_finite() && of.high.is_finite() {
             let span = [place(of.low), place(of.high)];
             chart.draw_series([PathElement::new(span, color.stroke_width(3))])?;

@@ -139,7 +139,7 @@ impl Contents<'_> {
         }
         if !drawn.is_empty() {
             charts.push(Chart {
-                svg: chart::intervals(&format!("final {name}"), None, None, &drawn)?,
+                svg: chart::intervals(&format!("final {name}"), shares(metric), None, &drawn)?,
                 caption: format!("{name} of the last evaluation: IQM and 95 % interval"),
             });
         }
@@ -175,7 +175,7 @@ impl Contents<'_> {
                 size: CURVE,
                 x: "environment steps of each seed",
                 y: metric.name(),
-                heights: (metric == Metric::WinRate).then_some(0.0..1.0),
+                heights: shares(metric),
             };
             charts.push(Chart {
                 svg: chart::lines(&axes, &lines)?,
@@ -483,6 +483,11 @@ impl Contents<'_> {
             blocks,
         }
     }
+}
+
+/// The range of shares.
+fn shares(metric: Metric) -> Option<std::ops::Range<f64>> {
+    (metric == Metric::WinRate).then_some(0.0..1.0)
 }
 
 type Source = fn(&Member) -> &[(u64, MemberRecord)];

@@ -27,7 +27,7 @@ use shard::Shard;
 
 /// Train every setting of a file under every seed, or go on with that
 ///
-/// Members that differ in their seed, learning_rate, gamma, gae_lambda, clip_eps, ent_coef or vf_coef alone are trained side by side
+/// Members that differ in their seed, learning_rate, gamma, gae_lambda, clip_eps, ent_coef, vf_coef, eta or dae_beta alone are trained side by side
 /// in one run, the rest one run after the other. The same command again, or --resume, goes on; a file with more seeds or
 /// settings adds them.
 #[derive(Args)]

@@ -1439,27 +1439,24 @@ fn a_member_of_a_population_learns_as_it_does_alone() {
 #[test]
 fn members_with_numbers_of_their_own_learn_as_they_do_alone() {
     // The numbers do not go through networks or distributions: one of each algorithm is enough.
-    for algo in [Algo::Ippo, Algo::Mappo] {
+    for algo in [Algo::Ippo, Algo::Mappo, Algo::Coma, Algo::Dae, Algo::Gpae] {
         let plain = Config {
             anneal_ent_coef: true,
             ..config(algo)
         };
-        let alone = [
-            plain.clone(),
-            Config {
-                seed: 7,
-                learning_rate: 1e-4,
-                gamma: 0.5,
-                gae_lambda: 0.2,
-                ..plain.clone()
-            },
-            Config {
-                clip_eps: 0.01,
-                ent_coef: 0.1,
-                vf_coef: 2.0,
-                ..plain
-            },
-        ];
+        let other = Config {
+            seed: 7,
+            learning_rate: 1e-4,
+            gamma: 0.5,
+            gae_lambda: 0.2,
+            clip_eps: 0.01,
+            ent_coef: 0.1,
+            vf_coef: 2.0,
+            eta: 0.9,
+            dae_beta: 0.7,
+            ..plain.clone()
+        };
+        let alone = [plain, other];
         let mut all = learner(&Config::batch(&alone).expect("members"));
         (0..3).for_each(|_| all.update().expect("updated"));
         let together = all.checkpoint().expect("saved");
