@@ -232,6 +232,7 @@ fn train_all(gpu: &Gpu, dir: &Path, plan: &mut Plan, show: Show) -> anyhow::Resu
                 Err(e) => return Err(e),
             };
             if !train_one(learner, run, batch, show, &mut overview)? {
+                overview.end();
                 return Ok(false);
             }
         }
