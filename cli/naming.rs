@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use merit_learn::config::{Algo, Config};
 use toml::{Table, Value};
 
-/// The keys of a configuration, tables entered, and their values as people write them; without the seeds.
+/// The keys of a configuration that its algorithm looks at, tables entered, and their values as people write them; without the seeds.
 pub fn values(config: &Config) -> BTreeMap<String, String> {
     fn enter(prefix: &str, table: &Table, to: &mut BTreeMap<String, String>) {
         for (key, value) in table {
@@ -25,6 +25,7 @@ pub fn values(config: &Config) -> BTreeMap<String, String> {
     for key in ["seed", "seeds", "members"] {
         all.remove(key);
     }
+    all.retain(|key, _| config.looks_at(key));
     all
 }
 
@@ -102,5 +103,21 @@ mod tests {
                 "mappo learning_rate=0.002",
             ]
         );
+    }
+
+    #[test]
+    fn a_name_says_nothing_that_its_algorithm_does_not_look_at() {
+        let config = |algo, reuse| Config {
+            algo,
+            reuse,
+            ..Config::default()
+        };
+        let all = [
+            config(Algo::Gpae, 1),
+            config(Algo::Gpae, 4),
+            config(Algo::Dae, 4),
+        ];
+        let names = names(&all.iter().collect::<Vec<_>>());
+        assert_eq!(names, ["gpae reuse=1", "gpae reuse=4", "dae"]);
     }
 }

@@ -483,6 +483,15 @@ fn choices(key: &str) -> Option<&'static [&'static str]> {
 }
 
 impl Config {
+    /// Whether this algorithm looks at `key`.
+    pub fn looks_at(&self, key: &str) -> bool {
+        match key {
+            "reuse" | "trace" | "eta" | "actor_ratio" | "critic_actions" => self.algo == Algo::Gpae,
+            "dae_beta" | "dae_shaped_target" | "reward_models" => self.algo == Algo::Dae,
+            _ => true,
+        }
+    }
+
     /// Rollouts that stay on the device: the one that is learned from, or the last [`Config::reuse`] of them.
     pub fn rollouts_kept(&self) -> usize {
         match self.algo {
