@@ -420,6 +420,8 @@ const PRESETS: &[(&str, &str)] = &[
         "babyai.ippo",
         include_str!("../../configs/babyai.ippo.toml"),
     ),
+    ("brax.ippo", include_str!("../../configs/brax.ippo.toml")),
+    ("brax.mappo", include_str!("../../configs/brax.mappo.toml")),
     ("coma", include_str!("../../configs/coma.toml")),
     ("gpae", include_str!("../../configs/gpae.toml")),
     (
