@@ -90,7 +90,6 @@ impl ActorCritic for Coma {
     }
 
     fn learn(&mut self) -> Result<(), LearnError> {
-        let sizes = self.ppo.sizes;
         let mut to = self.ppo.begin_update();
 
         // COLLECT: T steps of E environments with the current policy, then the actions in the last slot, which the next rollout begins
@@ -104,15 +103,7 @@ impl ActorCritic for Coma {
         ppo.credit.record(&mut to);
 
         // UPDATE: K epochs of minibatches; the critic's loss is of the action that was taken.
-        for epoch in 0..sizes.epochs {
-            ppo.minibatches
-                .record_epoch(&mut to, ppo.minibatch_tick(epoch, 0), 1);
-            for minibatch in 0..sizes.minibatches {
-                let tick = ppo.minibatch_tick(epoch, minibatch);
-                ppo.record_gradients(&mut to, tick)?;
-                ppo.record_optimisers(&mut to, tick);
-            }
-        }
+        ppo.record_epochs(&mut to)?;
         ppo.end_update(to);
         Ok(())
     }

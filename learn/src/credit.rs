@@ -8,6 +8,7 @@ use merit_sim::env::VecEnv;
 use merit_sim::gpu::{Gpu, GpuError, Region};
 
 use crate::config::Trace;
+use crate::diagnostics::REDUCE;
 use crate::gae::Estimates;
 use crate::gpae::{TRACES, trace_constants};
 use crate::kernel::{Bind, Constants, Kernel, Recorder, Ticks};
@@ -51,7 +52,8 @@ impl Credit {
             Bind::Read(env.replaced().unwrap_or(values)),
             Bind::Write(&sums),
         ];
-        let files = [TICK, include_str!("../../shaders/learn/credit.wgsl")];
+        let file = include_str!("../../shaders/learn/credit.wgsl");
+        let files = [TICK, REDUCE, file];
         Self {
             kernel: Kernel::new(gpu, "credit_of", &constants, &files, &binds),
             sums,
@@ -129,7 +131,13 @@ impl Traces {
         ];
         let file = include_str!("../../shaders/learn/trace_gap.wgsl");
         Self {
-            kernel: Kernel::new(gpu, "trace_gap", &constants, &[TICK, TRACES, file], &binds),
+            kernel: Kernel::new(
+                gpu,
+                "trace_gap",
+                &constants,
+                &[TICK, TRACES, REDUCE, file],
+                &binds,
+            ),
             sums,
             members: sizes.members,
             tick,

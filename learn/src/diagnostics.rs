@@ -11,8 +11,11 @@ use crate::loss::{Input, Loss};
 use crate::ppo::Networks;
 use crate::sizes::Sizes;
 
-const SOURCES: [&str; 2] = [
+/// A sum over a workgroup of 256.
+pub(crate) const REDUCE: &str = include_str!("../../shaders/learn/reduce.wgsl");
+const SOURCES: [&str; 3] = [
     include_str!("../../shaders/learn/tick.wgsl"),
+    REDUCE,
     include_str!("../../shaders/learn/diagnostics.wgsl"),
 ];
 

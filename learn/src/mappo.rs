@@ -39,7 +39,6 @@ impl ActorCritic for Mappo {
 
     fn learn(&mut self) -> Result<(), LearnError> {
         let ppo = &mut self.0;
-        let sizes = ppo.sizes;
         let mut to = ppo.begin_update();
 
         // COLLECT: T steps of E environments with the current policy, in one submission.
@@ -52,15 +51,7 @@ impl ActorCritic for Mappo {
         ppo.credit.record(&mut to);
 
         // UPDATE: K epochs of minibatches, a step of both optimisers for each; both gradients are taken at the same parameters.
-        for epoch in 0..sizes.epochs {
-            ppo.minibatches
-                .record_epoch(&mut to, ppo.minibatch_tick(epoch, 0), 1);
-            for minibatch in 0..sizes.minibatches {
-                let tick = ppo.minibatch_tick(epoch, minibatch);
-                ppo.record_gradients(&mut to, tick)?;
-                ppo.record_optimisers(&mut to, tick);
-            }
-        }
+        ppo.record_epochs(&mut to)?;
         ppo.end_update(to);
         Ok(())
     }

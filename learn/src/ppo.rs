@@ -557,7 +557,8 @@ impl Ppo {
         let first = self.rollout() * (self.sizes.steps + 1);
         for t in 0..self.sizes.steps {
             // A critic that sees what others do has had them act in the first slot already, when it was the last.
-            if !self.carries_action() || (t == 0 && self.updates_done == 0) || t > 0 {
+            let acted = t == 0 && self.carries_action() && self.updates_done > 0;
+            if !acted {
                 self.policy.record(to, t);
             }
             self.env.record_step(to.pass(), first + t);
@@ -600,6 +601,23 @@ impl Ppo {
     /// Values of all slots of the newest rollout.
     pub fn record_values(&self, to: &mut Recorder) {
         self.value.record(to, 0, 1);
+    }
+
+    /// K epochs of minibatches of the one rollout, a step of every optimiser for each; all gradients of a minibatch are taken at the
+    /// same parameters.
+    ///
+    /// # Errors
+    /// [`LearnError::Burn`].
+    pub fn record_epochs(&self, to: &mut Recorder) -> Result<(), LearnError> {
+        for epoch in 0..self.sizes.epochs {
+            let first = self.minibatch_tick(epoch, 0);
+            self.minibatches.record_epoch(to, first, 1);
+            for tick in first..first + self.sizes.minibatches {
+                self.record_gradients(to, tick)?;
+                self.record_optimisers(to, tick);
+            }
+        }
+        Ok(())
     }
 
     /// From a minibatch's samples to the gradients of actor and critic, both at the same parameters.

@@ -154,16 +154,30 @@ fn gpae_equals_its_definition_for_every_weight() {
     }
 }
 
-/// The table of §10.4, by what the kernels above are held against: (ρⁱ, ρ⁻ⁱ), and what DT, IT and ST make of them with η = 1.05, λ = 1.
+/// The table of §10.4: (ρⁱ, ρ⁻ⁱ), and what DT, IT and ST make of them with η = 1.05 and λ = 1. Only step 1 is paid, so that the advantage
+/// of step 0 is γ c.
 #[test]
 fn weights_are_those_of_the_table() {
     for (own, others, [dt, it, st]) in [
-        (0.5, 3.0, [0.525, 0.5, 1.0]),
+        (0.5_f32, 3.0_f32, [0.525, 0.5, 1.0]),
         (1.2, 0.5, [0.6, 1.0, 0.6]),
         (2.0, 2.0, [1.0, 1.0, 1.0]),
     ] {
+        let nothing = vec![0.0; SLOTS * ROWS];
+        let mut c = Case {
+            reward: nothing.clone(),
+            terminated: vec![0.0; SLOTS * ROWS / AGENTS],
+            truncated: vec![0.0; SLOTS * ROWS / AGENTS],
+            values: nothing.clone(),
+            said: nothing.clone(),
+            stored: nothing,
+        };
+        c.reward[ROWS] = 1.0;
+        (c.said[ROWS], c.said[ROWS + 1]) = (own.ln(), others.ln());
         for (trace, want) in [(Trace::Dt, dt), (Trace::It, it), (Trace::St, st)] {
-            assert_eq!(weights(Some(trace), [own, own * others], 1.0, 1.05).0, want);
+            let found = read(&estimate(&c, Some(trace)).advantage)[0];
+            let [gamma, lambda, ..] = DISCOUNT[0].map(f64::from);
+            close(&[found / (gamma * lambda)], &[want], 1e-6, "weight");
         }
     }
 }

@@ -1,5 +1,5 @@
 // Whom the advantages of the newest rollout credit: a workgroup per member and agent.
-// Constants: T, MEMBERS, ENVS, AGENTS, EVENTS (the environment marks whose action it replaced). After tick.
+// Constants: T, MEMBERS, ENVS, AGENTS, EVENTS (the environment marks whose action it replaced). After tick and reduce.
 
 @group(0) @binding(0) var<uniform> tick: Tick;
 @group(0) @binding(1) var<storage, read> advantage: array<f32>;  // [slots, P, E, A]
@@ -8,19 +8,6 @@
 @group(0) @binding(4) var<storage, read> replaced: array<f32>;   // [slots, P, E, A], only if EVENTS
 @group(0) @binding(5) var<storage, read_write> credit: array<f32>; // [P, A, 5]: variance of the advantages, of the targets, of the
                                                                    // targets less the values; gap of the events, their number
-
-var<workgroup> partial: array<vec4<f32>, 256>;
-
-fn reduce(lane: u32, x: vec4<f32>) -> vec4<f32> {
-    workgroupBarrier();
-    partial[lane] = x;
-    workgroupBarrier();
-    for (var half = 128u; half > 0u; half /= 2u) {
-        if (lane < half) { partial[lane] += partial[lane + half]; }
-        workgroupBarrier();
-    }
-    return partial[0];
-}
 
 const SAMPLES: u32 = T * ENVS;
 

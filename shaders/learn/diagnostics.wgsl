@@ -1,7 +1,7 @@
 // What an update was like, per member: sums over its minibatches, read at the next report.
 // Constants: MEMBERS, ROWS, SAMPLES (of the rollout, per member), RPM, GROUPS, LOG_PROB and OLD_LOG_PROB (places in the
 // batch), WORDS; of a Gaussian policy, NUMBERS (of an action; 0 for others), and STRIDE and LOG_STD as in gaussian.wgsl.
-// After tick.
+// After tick and reduce.
 
 @group(0) @binding(0) var<uniform> tick: Tick;
 @group(0) @binding(1) var<storage, read> batch: array<f32>;
@@ -12,19 +12,6 @@
 @group(0) @binding(6) var<storage, read> goal: array<f32>;        // [slots, P * RPM]
 @group(0) @binding(7) var<storage, read_write> sums: array<f32>;  // [P, WORDS]
 @group(0) @binding(8) var<storage, read> params: array<f32>;      // [P, STRIDE]
-
-var<workgroup> partial: array<vec4<f32>, 256>;
-
-fn reduce(lane: u32, x: vec4<f32>) -> vec4<f32> {
-    workgroupBarrier();
-    partial[lane] = x;
-    workgroupBarrier();
-    for (var half = 128u; half > 0u; half /= 2u) {
-        if (lane < half) { partial[lane] += partial[lane + half]; }
-        workgroupBarrier();
-    }
-    return partial[0];
-}
 
 // After the loss of a minibatch and the norms of its gradients.
 @compute @workgroup_size(256)

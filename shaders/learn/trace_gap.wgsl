@@ -1,22 +1,9 @@
 // How far the weights of the traces are from the ratios that they stand for, over all rollouts that are kept: a workgroup per member.
-// Constants: T, MEMBERS, RPM, and those of traces.wgsl, which comes after tick.
+// Constants: T, MEMBERS, RPM, and those of traces.wgsl, which comes after tick. With reduce.
 
 @group(0) @binding(0) var<uniform> tick: Tick;
 @group(0) @binding(3) var<storage, read> discount: array<vec4<f32>>; // [P]: γ, λ, η
 @group(0) @binding(4) var<storage, read_write> gaps: array<f32>;     // [P, 8]: the sums below, and how many
-
-var<workgroup> partial: array<vec4<f32>, 256>;
-
-fn reduce(lane: u32, x: vec4<f32>) -> vec4<f32> {
-    workgroupBarrier();
-    partial[lane] = x;
-    workgroupBarrier();
-    for (var half = 128u; half > 0u; half /= 2u) {
-        if (lane < half) { partial[lane] += partial[lane + half]; }
-        workgroupBarrier();
-    }
-    return partial[0];
-}
 
 @compute @workgroup_size(256)
 fn trace_gap(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -36,7 +23,6 @@ fn trace_gap(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_
         gap += vec4(abs(team - kept), abs(own - kept), c, 0.0);
     }
     let r = reduce(lane, ratios);
-    workgroupBarrier();
     let g = reduce(lane, gap);
     if (lane != 0u) { return; }
     let o = member * 8u;
