@@ -11,7 +11,7 @@ use crate::dense::Activate;
 use crate::kernel::{Recorder, Tick, Ticks};
 use crate::learner::{Array, Checkpoint};
 use crate::net::{Network, UNIFORM_WORDS};
-use crate::policy::{Context, Policy, Remembered};
+use crate::policy::{Behaviour, Context, Itself, Policy, Remembered};
 use crate::ppo::{keys, options};
 use crate::recurrent::Memory;
 use crate::rng::Purpose;
@@ -20,6 +20,8 @@ use crate::sizes::Sizes;
 /// One member's policy.
 pub struct Actor {
     policy: Policy,
+    /// What an agent network is told of itself.
+    itself: Option<Itself>,
     ticks: Ticks,
     greedy: bool,
     steps: u32,
@@ -67,7 +69,7 @@ impl Actor {
                 trained.members - 1
             )));
         }
-        let net = crate::networks(config, &trained).actor;
+        let net = crate::acting(config, &trained);
         let words = parameters(&net, checkpoint, trained.members, member)?;
         let sizes = Sizes {
             members: 1,
@@ -98,8 +100,22 @@ impl Actor {
                 carried: &carried,
             });
             let keys = keys(gpu, &[seed], Purpose::Evaluate);
+            let itself = config
+                .algo
+                .decomposes_values()
+                .then(|| Itself::new(&context, config, env.io()));
+            let behaviour = Behaviour::executing(itself.as_ref());
             Self {
-                policy: Policy::new(&context, &net, env.io(), &keys, &log_probs, remembered),
+                policy: Policy::new(
+                    &context,
+                    &net,
+                    env.io(),
+                    &keys,
+                    &log_probs,
+                    remembered,
+                    behaviour,
+                ),
+                itself,
                 ticks,
                 greedy,
                 steps: 0,
@@ -121,6 +137,9 @@ impl Actor {
         self.ticks.set(0, tick);
         self.ticks.upload(gpu);
         let mut to = Recorder::new(gpu);
+        if let Some(itself) = &self.itself {
+            itself.record(&mut to, 0);
+        }
         self.policy.record(&mut to, 0);
         to.submit();
         self.steps += 1;

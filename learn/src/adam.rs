@@ -94,7 +94,7 @@ impl Adam {
             sum_chunks: kernel("sum_chunks"),
             global_norm: kernel("global_norm"),
             adam: kernel("adam"),
-            shape: *shape,
+            shape: shape.clone(),
             optimisers: ends.len(),
             params,
             m,

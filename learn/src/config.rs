@@ -26,6 +26,18 @@ pub enum Algo {
     Dae,
     /// Generalised per-agent advantage estimation: values that see what the others did.
     Gpae,
+    /// Independent Q-learning: every agent's utility regresses on the team's return.
+    Iql,
+    /// Value decomposition network: the joint value is the sum of the utilities.
+    Vdn,
+    /// A monotone mixing network of the utilities.
+    Qmix,
+    /// A duplex dueling mixing network of the utilities.
+    Qplex,
+    /// QMIX with softmax policies of order-preserving transforms of the utilities.
+    MeQmix,
+    /// QPLEX with such policies.
+    MeQplex,
 }
 
 impl Algo {
@@ -37,8 +49,76 @@ impl Algo {
             Self::Coma => "coma",
             Self::Dae => "dae",
             Self::Gpae => "gpae",
+            Self::Iql => "iql",
+            Self::Vdn => "vdn",
+            Self::Qmix => "qmix",
+            Self::Qplex => "qplex",
+            Self::MeQmix => "me_qmix",
+            Self::MeQplex => "me_qplex",
         }
     }
+
+    /// Whether it learns utilities from a replay of episodes (`value_decomposition.md`), and not a policy from its own rollouts.
+    pub fn decomposes_values(self) -> bool {
+        matches!(
+            self,
+            Self::Iql | Self::Vdn | Self::Qmix | Self::Qplex | Self::MeQmix | Self::MeQplex
+        )
+    }
+
+    /// Whether its policies are softmax policies with a temperature (`me_igm.md`).
+    pub fn max_entropy(self) -> bool {
+        matches!(self, Self::MeQmix | Self::MeQplex)
+    }
+
+    /// Whether its joint value is QPLEX's.
+    pub fn duplex(self) -> bool {
+        matches!(self, Self::Qplex | Self::MeQplex)
+    }
+}
+
+/// How the weights of a monotone mixer are kept from being negative (`value_decomposition.md` §6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Positivity {
+    Abs,
+    Softplus,
+    /// ½x².
+    Square,
+}
+
+/// What makes logits of utilities (`me_igm.md` §2.1 and 8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transform {
+    /// |w(s)| x + b(s).
+    Affine,
+    /// W₂ elu(W₁ x + b₁) + b₂ with non-negative weights.
+    Mlp2,
+    /// x and [`Transform::Mlp2`] of it.
+    Residual,
+    /// None: the utilities themselves are the logits, nothing is fitted (+Entropy).
+    Identity,
+}
+
+/// Whose actions a soft target is about (`me_igm.md` §3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SoftNext {
+    /// Drawn again from the policies as they are.
+    Resample,
+    /// Those that were done next.
+    Stored,
+}
+
+/// The entropy that the temperature is moved by (`me_igm.md` §3.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EntropyEstimate {
+    /// Of the policies, summed over the agents.
+    Exact,
+    /// −log π of the actions that were done.
+    Stored,
 }
 
 /// The kind of network.
@@ -177,6 +257,52 @@ pub struct Config {
     /// DAE: reward models, whose mean is used.
     pub reward_models: usize,
 
+    /// Value decomposition: environment steps (per member) that the replay holds.
+    pub replay: u64,
+    /// Value decomposition: episodes of a gradient step.
+    pub batch: usize,
+    /// Value decomposition: gradient steps after every `rollout` steps of `envs` environments.
+    pub gradient_steps: usize,
+    /// Value decomposition: environment steps (per member) before the first gradient step.
+    pub learning_starts: u64,
+    /// Value decomposition: gradient steps between two copies of the parameters to the target's.
+    pub target_interval: usize,
+    /// Value decomposition: share of the parameters that a copy takes, 1 for all of them.
+    pub target_tau: f64,
+    /// Value decomposition: λ of the targets, 0 for one step.
+    pub td_lambda: f64,
+    /// Value decomposition: ε of the first step, after `epsilon_steps` environment steps (per member), and how many those are.
+    pub epsilon_start: f64,
+    pub epsilon_end: f64,
+    pub epsilon_steps: u64,
+    /// Value decomposition: what agents are told beside the observation.
+    pub obs_last_action: bool,
+    pub obs_agent_id: bool,
+    /// Value decomposition: factor of the rewards that are learned from.
+    pub reward_scale: f64,
+    /// QMIX, QPLEX: units of the mixing network, and of the networks that give its weights.
+    pub mixing_embed: usize,
+    pub hyper_hidden: usize,
+    /// QMIX: what keeps the mixing weights from being negative.
+    pub positivity: Positivity,
+    /// QPLEX: kernels of the importance weights, their layers (1 to 3) and units.
+    pub attention_kernels: usize,
+    pub attention_layers: usize,
+    pub attention_hidden: usize,
+    /// ME-IGM: what makes logits of utilities, and the units of those that have some.
+    pub transform: Transform,
+    pub transform_hidden: usize,
+    /// ME-IGM: whose actions the soft target is about.
+    pub soft_next: SoftNext,
+    /// ME-IGM: entropy per agent that the temperature aims at, in nats, and how it is measured.
+    pub target_entropy: f64,
+    pub entropy_estimate: EntropyEstimate,
+    /// ME-IGM: learning rate of the temperature, 0 to keep it as it begins.
+    pub temperature_lr: f64,
+    pub temperature_init: f64,
+    /// ME-IGM: halve the weight of a TD step that moves the joint value away from the sum of the transforms.
+    pub weighted_td: bool,
+
     /// Environment steps (per member) over which the weight of shaped rewards falls linearly from 1 to 0, in environments
     /// that have them (JaxMARL's Overcooked: 2.5M); 0 leaves the environment's own coefficient.
     pub reward_shaping_horizon: u64,
@@ -242,6 +368,33 @@ impl Default for Config {
             dae_beta: 0.1,
             dae_shaped_target: true,
             reward_models: 2,
+            replay: 50_000,
+            batch: 32,
+            gradient_steps: 1,
+            learning_starts: 2_000,
+            target_interval: 25,
+            target_tau: 1.0,
+            td_lambda: 0.6,
+            epsilon_start: 1.0,
+            epsilon_end: 0.05,
+            epsilon_steps: 100_000,
+            obs_last_action: true,
+            obs_agent_id: true,
+            reward_scale: 1.0,
+            mixing_embed: 32,
+            hyper_hidden: 64,
+            positivity: Positivity::Abs,
+            attention_kernels: 4,
+            attention_layers: 2,
+            attention_hidden: 64,
+            transform: Transform::Affine,
+            transform_hidden: 32,
+            soft_next: SoftNext::Resample,
+            target_entropy: 0.24,
+            entropy_estimate: EntropyEstimate::Exact,
+            temperature_lr: 0.3,
+            temperature_init: 1.0,
+            weighted_td: false,
             reward_shaping_horizon: 0,
             log_every: 10_000,
             checkpoint_every: 200_000,
@@ -444,6 +597,14 @@ const PRESETS: &[(&str, &str)] = &[
         "smax/3m.mappo",
         include_str!("../../configs/smax/3m.mappo.toml"),
     ),
+    (
+        "smax.value_decomposition",
+        include_str!("../../configs/smax.value_decomposition.toml"),
+    ),
+    (
+        "value_decomposition",
+        include_str!("../../configs/value_decomposition.toml"),
+    ),
 ];
 
 /// What applies to `env` and `algo`, the more general first.
@@ -452,6 +613,11 @@ fn presets(env: &str, algo: &str) -> Result<Vec<Layer>, ConfigError> {
     // These are MAPPO with other advantages: what was tuned for it holds for them.
     let mut wanted = match algo {
         "coma" | "dae" | "gpae" => vec![format!("{family}.mappo"), format!("{env}.mappo")],
+        "iql" | "vdn" | "qmix" | "qplex" | "me_qmix" | "me_qplex" => vec![
+            "value_decomposition".into(),
+            format!("{family}.value_decomposition"),
+            format!("{env}.value_decomposition"),
+        ],
         _ => vec![],
     };
     wanted.extend([
@@ -473,7 +639,14 @@ fn presets(env: &str, algo: &str) -> Result<Vec<Layer>, ConfigError> {
 /// The names that a text key takes, where it is a choice.
 fn choices(key: &str) -> Option<&'static [&'static str]> {
     match key {
-        "algo" => Some(&["ippo", "mappo", "coma", "dae", "gpae"]),
+        "algo" => Some(&[
+            "ippo", "mappo", "coma", "dae", "gpae", "iql", "vdn", "qmix", "qplex", "me_qmix",
+            "me_qplex",
+        ]),
+        "positivity" => Some(&["abs", "softplus", "square"]),
+        "transform" => Some(&["affine", "mlp2", "residual", "identity"]),
+        "soft_next" => Some(&["resample", "stored"]),
+        "entropy_estimate" => Some(&["exact", "stored"]),
         "trace" => Some(&["dt", "st", "it", "none", "full"]),
         "actor_ratio" => Some(&["behaviour", "geppo", "weighted"]),
         "critic_actions" => Some(&["concat", "none"]),
@@ -490,6 +663,32 @@ impl Config {
         match key {
             "reuse" | "trace" | "eta" | "actor_ratio" | "critic_actions" => self.algo == Algo::Gpae,
             "dae_beta" | "dae_shaped_target" | "reward_models" => self.algo == Algo::Dae,
+            "replay" | "batch" | "gradient_steps" | "learning_starts" | "target_interval"
+            | "target_tau" | "td_lambda" | "obs_last_action" | "obs_agent_id" | "reward_scale" => {
+                self.algo.decomposes_values()
+            }
+            "epsilon_start" | "epsilon_end" | "epsilon_steps" => {
+                self.algo.decomposes_values() && !self.algo.max_entropy()
+            }
+            "mixing_embed" | "positivity" => matches!(self.algo, Algo::Qmix | Algo::MeQmix),
+            "hyper_hidden" => self.algo.duplex() || matches!(self.algo, Algo::Qmix | Algo::MeQmix),
+            "attention_kernels" | "attention_layers" | "attention_hidden" => self.algo.duplex(),
+            "transform" | "transform_hidden" | "soft_next" | "target_entropy"
+            | "entropy_estimate" | "temperature_lr" | "temperature_init" | "weighted_td" => {
+                self.algo.max_entropy()
+            }
+            "obs_with_agent_id"
+            | "log_std_init"
+            | "epochs"
+            | "minibatches"
+            | "gae_lambda"
+            | "clip_eps"
+            | "scale_clip_eps"
+            | "clip_value"
+            | "ent_coef"
+            | "anneal_ent_coef"
+            | "vf_coef"
+            | "bootstrap_truncated" => !self.algo.decomposes_values(),
             _ => true,
         }
     }
@@ -599,6 +798,29 @@ impl Config {
             "1 or more",
         )?;
         fraction("dae_beta", self.dae_beta)?;
+        count("replay", self.replay, 1 << 30)?;
+        count("batch", self.batch as u64, 1 << 12)?;
+        count("gradient_steps", self.gradient_steps as u64, 1 << 10)?;
+        count("target_interval", self.target_interval as u64, 1 << 30)?;
+        fraction("target_tau", self.target_tau)?;
+        fraction("td_lambda", self.td_lambda)?;
+        fraction("epsilon_start", self.epsilon_start)?;
+        fraction("epsilon_end", self.epsilon_end)?;
+        number(
+            "reward_scale",
+            self.reward_scale,
+            self.reward_scale.is_finite(),
+            "a finite number",
+        )?;
+        count("mixing_embed", self.mixing_embed as u64, 256)?;
+        count("hyper_hidden", self.hyper_hidden as u64, 256)?;
+        count("attention_kernels", self.attention_kernels as u64, 16)?;
+        count("attention_layers", self.attention_layers as u64, 3)?;
+        count("attention_hidden", self.attention_hidden as u64, 256)?;
+        count("transform_hidden", self.transform_hidden as u64, 128)?;
+        weight("target_entropy", self.target_entropy)?;
+        weight("temperature_lr", self.temperature_lr)?;
+        positive("temperature_init", self.temperature_init)?;
         weight("ent_coef", self.ent_coef)?;
         weight("vf_coef", self.vf_coef)?;
 
@@ -757,6 +979,11 @@ mod tests {
         assert_eq!(names, embedded);
         for name in names {
             let (env, algo) = name.rsplit_once('.').unwrap_or(("smax/3m", &name));
+            let algo = if algo == "value_decomposition" {
+                "qmix"
+            } else {
+                algo
+            };
             let env = if env.contains('/') {
                 env.to_owned()
             } else {
@@ -778,6 +1005,10 @@ mod tests {
             "trace",
             "actor_ratio",
             "critic_actions",
+            "positivity",
+            "transform",
+            "soft_next",
+            "entropy_estimate",
         ] {
             for name in choices(key).expect("a choice") {
                 Config::resolve(&[set(&[&format!("{key}={name}")])]).expect("resolves");
@@ -793,7 +1024,7 @@ mod tests {
         );
         assert_eq!(
             error(&["algo=mapo"]),
-            "--set: `algo` cannot be `mapo`; it takes ippo, mappo, coma, dae or gpae, did you mean `mappo`?"
+            "--set: `algo` cannot be `mapo`; it takes ippo, mappo, coma, dae, gpae, iql, vdn, qmix, qplex, me_qmix or me_qplex, did you mean `mappo`?"
         );
         assert_eq!(
             error(&["envs=-4"]),

@@ -26,6 +26,8 @@ const GRAD_ROW: &str = include_str!("../../shaders/learn/dense_grad_row.wgsl");
 const GRAD_X_BLOCK: &str = include_str!("../../shaders/learn/dense_grad_x_block.wgsl");
 const GRAD_X: &str = include_str!("../../shaders/learn/dense_grad_x.wgsl");
 const GRAD_X4: &str = include_str!("../../shaders/learn/dense_grad_x4.wgsl");
+const LIVE: &str = include_str!("../../shaders/learn/live.wgsl");
+const ALL_LIVE: &str = include_str!("../../shaders/learn/all_live.wgsl");
 
 /// Rows of one partial sum of the weight gradients, at most: many enough that the partial sums are small beside the
 /// activations, few enough that a thousand-row minibatch still fills a device.
@@ -85,8 +87,39 @@ impl Rows {
     }
 }
 
+/// How many of a batch's rows are worth computing, where that is known on the device alone: the rest is padding behind the longest
+/// sequence.
+#[derive(Clone, Debug)]
+pub struct Live {
+    region: Region,
+}
+
+impl Live {
+    /// Words between two entries: a binding may begin at each.
+    pub const STRIDE: usize = UNIFORM_WORDS;
+
+    /// For batches of at most `chunks` partial sums of the weight gradients.
+    pub fn new(gpu: &Gpu, chunks: usize) -> Self {
+        let words = Self::STRIDE * (chunks + 1);
+        Self {
+            region: gpu.storage("live rows", 4 * words as u64),
+        }
+    }
+
+    /// `[1 + chunks, STRIDE] u32`: in the first words of the entries the number of live rows, then of those in each chunk.
+    pub fn region(&self) -> &Region {
+        &self.region
+    }
+
+    /// The number of live rows, or with `chunk` of those in that chunk.
+    fn rows(&self, chunk: Option<usize>) -> Region {
+        let entry = chunk.map_or(0, |c| c + 1);
+        self.region.part(entry * Self::STRIDE, 1)
+    }
+}
+
 /// The sizes that all layers of a minibatch share.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Shape {
     pub members: usize,
     /// Samples of a minibatch per member.
@@ -97,6 +130,8 @@ pub struct Shape {
     pub chunk: usize,
     /// Whole rows to an invocation, where they can be bound so.
     pub by_rows: bool,
+    /// Where not all rows need be computed: a whole number of chunks, the first ones. The other rows keep what they hold.
+    pub live: Option<Live>,
 }
 
 impl Shape {
@@ -128,7 +163,18 @@ impl Shape {
             stride,
             chunk: chunk.unwrap_or(CHUNK),
             by_rows,
+            live: None,
         }
+    }
+
+    /// The file that says how many rows are live, and with `chunk` how many of that chunk.
+    pub(crate) fn live_file(&self) -> &'static str {
+        if self.live.is_some() { LIVE } else { ALL_LIVE }
+    }
+
+    /// Where it says so.
+    pub(crate) fn live_rows(&self, chunk: Option<usize>) -> Option<Region> {
+        self.live.as_ref().map(|live| live.rows(chunk))
     }
 
     /// Partial sums of the weight gradients.
@@ -217,17 +263,17 @@ impl Product {
     }
 
     /// A dispatch per part.
-    fn many<const N: usize>(
+    fn many(
         gpu: &Gpu,
         entry: &str,
         constants: &Constants,
         sources: &[&str],
-        parts: impl Iterator<Item = [Part; N]>,
+        parts: impl Iterator<Item = Vec<Part>>,
         groups: [usize; 3],
     ) -> Self {
         let mut kernels: Vec<Kernel> = Vec::new();
         for part in parts {
-            let binds = part.each_ref().map(Part::bind);
+            let binds: Vec<_> = part.iter().map(Part::bind).collect();
             kernels.push(match kernels.first() {
                 None => Kernel::new(gpu, entry, constants, sources, &binds),
                 Some(first) => first.rebound(gpu, &binds),
@@ -241,6 +287,11 @@ impl Product {
             kernel.record(to, 0, self.groups);
         }
     }
+}
+
+/// These, and behind them how many rows are live, where that is not all.
+fn with_live<const N: usize>(parts: [Part; N], live: Option<Region>) -> Vec<Part> {
+    parts.into_iter().chain(live.map(Part::Read)).collect()
 }
 
 /// A piece of a buffer and how a kernel sees it.
@@ -314,11 +365,12 @@ impl Forward {
         if let Some(blocks) = row_blocks(gpu, shape, layer, &[params, &x.region, y]) {
             let products = blocks.iter().map(|inputs| {
                 let parts = (0..shape.members).map(|p| {
-                    [
+                    let parts = [
                         Part::Uniform(shape.weights(layer, params, p, inputs)),
                         Part::Read(shape.member(&x.region, x.stride, p)),
                         Part::Write(shape.member(y, layer.outputs, p)),
-                    ]
+                    ];
+                    with_live(parts, shape.live_rows(None))
                 });
                 let last = inputs.end == layer.inputs;
                 let after = if last { activate } else { Activate::None };
@@ -331,8 +383,9 @@ impl Forward {
                     .flag("ADD", inputs.start > 0)
                     .flag("LAST", last)
                     .uint("UNROLL", [4, 3, 2].into_iter().find(fitting).unwrap_or(1))
-                    .uint("COLUMNS4", columns);
-                let files = [ACTIVATION, WEIGHTS, FORWARD_ROW];
+                    .uint("COLUMNS4", columns)
+                    .uint("LIVE", 3);
+                let files = [ACTIVATION, WEIGHTS, shape.live_file(), FORWARD_ROW];
                 let groups = [shape.rows / ROW_GROUP, blocks, 1];
                 Product::many(gpu, "dense_forward_row", &c, &files, parts, groups)
             });
@@ -343,10 +396,14 @@ impl Forward {
             .uint("IN", layer.inputs)
             .uint("ACT", activate as usize)
             .uint("TN", width)
-            .uint("COLS", cols);
-        let binds = [Bind::Read(params), Bind::Read(&x.region), Bind::Write(y)];
+            .uint("COLS", cols)
+            .uint("LIVE", 3);
+        let live = shape.live_rows(None);
+        let mut binds = vec![Bind::Read(params), Bind::Read(&x.region), Bind::Write(y)];
+        binds.extend(live.as_ref().map(Bind::Read));
         let groups = [patches(cols, shape.rows), shape.members, 1];
-        let kernel = Kernel::new(gpu, "dense_forward", &c, &[ACTIVATION, FORWARD], &binds);
+        let files = [ACTIVATION, shape.live_file(), FORWARD];
+        let kernel = Kernel::new(gpu, "dense_forward", &c, &files, &binds);
         Self(vec![Product::one(kernel, groups)])
     }
 
@@ -374,21 +431,23 @@ impl Backward {
     ) -> Self {
         let c = constants(shape, layer)
             .uint("ACT", below as usize)
-            .flag("ADD", add);
+            .flag("ADD", add)
+            .uint("LIVE", 4);
         if let Some(blocks) = row_blocks(gpu, shape, layer, &[params, dy, x, dx]) {
             let products = blocks.iter().map(|inputs| {
                 let parts = (0..shape.members).map(|p| {
-                    [
+                    let parts = [
                         Part::Uniform(shape.weights(layer, params, p, inputs)),
                         Part::Read(shape.member(dy, layer.outputs, p)),
                         Part::Read(shape.member(x, layer.inputs, p)),
                         Part::Write(shape.member(dx, layer.inputs, p)),
-                    ]
+                    ];
+                    with_live(parts, shape.live_rows(None))
                 });
                 let c = block_constants(&c, inputs)
                     .uint("X_STRIDE", layer.inputs)
                     .uint("COLUMNS4", column_blocks(layer).1);
-                let files = [ACTIVATION, WEIGHTS, BACKWARD_ROW];
+                let files = [ACTIVATION, WEIGHTS, shape.live_file(), BACKWARD_ROW];
                 let groups = [shape.rows / ROW_GROUP, 1, 1];
                 Product::many(gpu, "dense_backward_row", &c, &files, parts, groups)
             });
@@ -399,14 +458,17 @@ impl Backward {
             .uint("IN", layer.inputs)
             .uint("TN", width)
             .uint("COLS", cols);
-        let binds = [
+        let live = shape.live_rows(None);
+        let mut binds = vec![
             Bind::Read(params),
             Bind::Read(dy),
             Bind::Read(x),
             Bind::Write(dx),
         ];
+        binds.extend(live.as_ref().map(Bind::Read));
         let groups = [patches(cols, shape.rows), shape.members, 1];
-        let kernel = Kernel::new(gpu, "dense_backward", &c, &[ACTIVATION, BACKWARD], &binds);
+        let files = [ACTIVATION, shape.live_file(), BACKWARD];
+        let kernel = Kernel::new(gpu, "dense_backward", &c, &files, &binds);
         Self(vec![Product::one(kernel, groups)])
     }
 
@@ -430,7 +492,8 @@ impl Grad {
         let c = constants(shape, layer)
             .uint("IN", layer.inputs)
             .uint("X_STRIDE", x.stride)
-            .uint("CHUNK", shape.chunk);
+            .uint("CHUNK", shape.chunk)
+            .uint("LIVE", 3);
         let most = gpu.limits.max_uniform_buffer_binding_size;
         // Whether a chunk's rows of that many words can be a uniform block.
         let block = |of: &Region, width: usize| {
@@ -452,7 +515,7 @@ impl Grad {
                 };
                 let sums = (chunk * shape.members + p) * shape.stride;
                 let x = rows(&x.region, x.stride);
-                [
+                let parts = [
                     Part::Uniform(rows(dy, layer.outputs)),
                     if x_block {
                         Part::Uniform(x)
@@ -460,7 +523,8 @@ impl Grad {
                         Part::Read(x)
                     },
                     Part::Write(partials.part(sums, shape.stride)),
-                ]
+                ];
+                with_live(parts, shape.live_rows(Some(chunk)))
             });
             // Where loading an input is dear it must do for more columns; else small kernels compile faster.
             let (file, columns) = match (x_block, x.stride.is_multiple_of(4)) {
@@ -472,7 +536,7 @@ impl Grad {
             let columns = columns.min(fours);
             let c = c.uint("COLUMNS4", columns);
             let groups = [layer.inputs.div_ceil(32) + 1, fours.div_ceil(columns), 1];
-            let files = [file, GRAD_ROW];
+            let files = [file, shape.live_file(), GRAD_ROW];
             return Self(Product::many(
                 gpu,
                 "dense_grad_row",
@@ -484,9 +548,12 @@ impl Grad {
         }
         let (cols, width) = columns(layer.outputs);
         let c = c.uint("TN", width).uint("COLS", cols);
-        let binds = [Bind::Read(&x.region), Bind::Read(dy), Bind::Write(partials)];
+        let live = shape.live_rows(None);
+        let mut binds = vec![Bind::Read(&x.region), Bind::Read(dy), Bind::Write(partials)];
+        binds.extend(live.as_ref().map(Bind::Read));
         let groups = [patches(cols, layer.inputs), shape.chunks(), shape.members];
-        let kernel = Kernel::new(gpu, "dense_grad", &c, &[GRAD], &binds);
+        let files = [shape.live_file(), GRAD];
+        let kernel = Kernel::new(gpu, "dense_grad", &c, &files, &binds);
         Self(Product::one(kernel, groups))
     }
 
@@ -558,6 +625,37 @@ impl Stack {
             ));
         }
         stack
+    }
+
+    /// Layers that are only evaluated: nothing is kept for gradients.
+    pub fn evaluated(
+        gpu: &Gpu,
+        shape: &Shape,
+        layers: &[Dense],
+        activate: Activate,
+        params: &Region,
+        input: &Rows,
+        output: &Region,
+    ) -> Self {
+        let mut forward = Vec::new();
+        let mut x = input.clone();
+        for (i, layer) in layers.iter().enumerate() {
+            if i + 1 == layers.len() {
+                let after = Activate::None;
+                forward.push(Forward::new(gpu, shape, layer, after, params, &x, output));
+            } else {
+                let bytes = 4 * (shape.members * shape.rows * layer.outputs) as u64;
+                let y = gpu.storage("activations", bytes);
+                forward.push(Forward::new(gpu, shape, layer, activate, params, &x, &y));
+                x = Rows::packed(&y, layer.outputs);
+            }
+        }
+        Self {
+            hidden: vec![],
+            forward,
+            backward: vec![],
+            grad: vec![],
+        }
     }
 
     /// What the hidden layers put out, `[P, rows, H]`, with `H`.

@@ -8,7 +8,7 @@ use crate::LearnError;
 use crate::config::Config;
 use crate::kernel::{Bind, Constants, Kernel, Recorder, Tick, Ticks};
 use crate::net::Network;
-use crate::policy::{Context, Policy, Remembered};
+use crate::policy::{Behaviour, Context, Itself, Policy, Remembered};
 use crate::ppo::{keys, make_env};
 use crate::recurrent::Memory;
 use crate::rng::Purpose;
@@ -24,6 +24,8 @@ pub struct Evaluation {
     env: Box<dyn VecEnv>,
     /// The environments before their first episode: every evaluation begins here.
     fresh: Vec<u8>,
+    /// What an agent network is told of itself.
+    itself: Option<Itself>,
     policy: Policy,
     keep_first: Kernel,
     ticks: Ticks,
@@ -105,10 +107,24 @@ impl Evaluation {
                 ticks: &ticks,
                 ..*c
             };
-            let policy = Policy::new(&context, net, env.io(), &keys, &log_probs, remembered);
+            let itself = config
+                .algo
+                .decomposes_values()
+                .then(|| Itself::new(&context, config, env.io()));
+            let behaviour = Behaviour::executing(itself.as_ref());
+            let policy = Policy::new(
+                &context,
+                net,
+                env.io(),
+                &keys,
+                &log_probs,
+                remembered,
+                behaviour,
+            );
             Self {
                 env,
                 fresh,
+                itself,
                 policy,
                 keep_first,
                 ticks,
@@ -165,6 +181,9 @@ impl Evaluation {
             }
             self.ticks.upload(gpu);
             for i in 0..CHUNK {
+                if let Some(itself) = &self.itself {
+                    itself.record(&mut to, i);
+                }
                 self.policy.record(&mut to, i);
                 self.env.record_step(to.pass(), 0);
                 self.keep_first

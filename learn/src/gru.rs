@@ -8,6 +8,7 @@
 
 use merit_sim::gpu::{Access, Gpu, GpuError, Region};
 
+use crate::dense::Shape;
 use crate::kernel::{Constants, Recorder};
 use crate::net::{Dense, UNIFORM_WORDS};
 
@@ -67,8 +68,8 @@ pub struct GruScan {
 }
 
 impl GruScan {
-    /// `params: [P, stride]`, in which `recurrent` lies. `by_rows`: an invocation a sequence, where the weights fit a uniform
-    /// block.
+    /// `params: [P, stride]`, in which `recurrent` lies. By rows: an invocation a sequence, where the weights fit a uniform
+    /// block. Of the steps those are taken whose rows are live.
     ///
     /// # Errors
     /// [`GpuError::TooLarge`] for the gates' memory.
@@ -77,10 +78,10 @@ impl GruScan {
         [members, steps, rows]: [usize; 3],
         recurrent: &Dense,
         params: &Region,
-        stride: usize,
-        by_rows: bool,
+        shape: &Shape,
         m: &GruMemory,
     ) -> Result<Self, GpuError> {
+        let (stride, by_rows) = (shape.stride, shape.by_rows);
         let hidden = recurrent.inputs;
         let per_row = 16 * (members * steps * hidden) as u64;
         gpu.check_fits("the gates of the GRU", per_row, rows as u64, "sequences")?;
@@ -106,7 +107,9 @@ impl GruScan {
             .uint("TRANSPOSED", transposed_stride)
             .uint("WEIGHTS", recurrent.kernel)
             .uint("BIAS_N", recurrent.bias)
-            .uint("WORDS4", block / 4);
+            .uint("WORDS4", block / 4)
+            .uint("LIVE", 9);
+        let live = shape.live_rows(None);
         let activation = include_str!("../../shaders/learn/activation.wgsl");
         let by_units = include_str!("../../shaders/learn/gru_scan.wgsl");
         let by_sequences = include_str!("../../shaders/learn/gru_scan_row.wgsl");
@@ -117,22 +120,24 @@ impl GruScan {
             } else {
                 by_units
             };
-            let mut accesses = [Access::ReadWrite; 9];
+            let mut accesses = vec![Access::ReadWrite; 9];
+            accesses.extend(live.as_ref().map(|_| Access::Read));
             accesses[0] = Access::Uniform(16);
             if let Some(bytes) = weights {
                 accesses[1] = Access::Uniform(bytes);
             }
             let layout = gpu.layout(entry, &accesses);
-            let module = gpu.shader("gru", &constants.source(&[activation, file]), !cfg!(test));
+            let source = constants.source(&[activation, shape.live_file(), file]);
+            let module = gpu.shader("gru", &source, !cfg!(test));
             (gpu.pipeline(entry, &module, entry, &layout), layout)
         };
         let bind = |layout: &wgpu::BindGroupLayout,
-                    shape: [usize; 4],
+                    sizes: [usize; 4],
                     weights: &Region,
                     rest: [&Region; 7]| {
-            let shape = gpu.uniform_from("gru shape", &shape.map(|n| n as u32));
-            let mut resources = vec![shape.as_entire_binding(), weights.binding()];
-            resources.extend(rest.iter().map(|r| r.binding()));
+            let sizes = gpu.uniform_from("gru shape", &sizes.map(|n| n as u32));
+            let mut resources = vec![sizes.as_entire_binding(), weights.binding()];
+            resources.extend(rest.into_iter().chain(&live).map(Region::binding));
             gpu.bind("gru", layout, &resources)
         };
         // `words`, `first`: of a member in `weights`, and where its block begins among them.
@@ -318,7 +323,8 @@ mod tests {
             words[recurrent.bias..recurrent.end()].copy_from_slice(&d.bias_n[member * h..][..h]);
         }
         let params = gpu.storage_from("params", &params);
-        let scan = GruScan::new(gpu, [p, t, r], &recurrent, &params, stride, by_rows, &m).unwrap();
+        let shape = Shape::new(gpu, p, t * r, stride, &[h], by_rows);
+        let scan = GruScan::new(gpu, [p, t, r], &recurrent, &params, &shape, &m).unwrap();
         assert_eq!(scan.forward.binds.len(), if by_rows { p } else { 1 });
         run(|to| {
             scan.record_forward(to);

@@ -1,6 +1,6 @@
 //! Initial weights (`ppo_family.md` §1), on the host: once per run, from the member's seed alone.
 
-use crate::rng::Normal;
+use crate::rng::{Normal, Unit};
 
 /// An orthogonal `[inputs, outputs]` kernel times `gain`: orthonormal columns, or rows if there are fewer of them.
 pub fn orthogonal(normal: &mut Normal, inputs: usize, outputs: usize, gain: f64) -> Vec<f32> {
@@ -25,6 +25,15 @@ pub fn orthogonal(normal: &mut Normal, inputs: usize, outputs: usize, gain: f64)
     };
     (0..inputs * outputs)
         .map(|k| (gain * at(k / outputs, k % outputs)) as f32)
+        .collect()
+}
+
+/// `count` numbers uniform in ±1/√`fan_in`, from a stream of their own.
+pub fn uniform(seed: u64, stream: u32, count: usize, fan_in: usize) -> Vec<f32> {
+    let bound = 1.0 / (fan_in as f64).sqrt();
+    let mut unit = Unit::new(seed, stream);
+    (0..count)
+        .map(|_| (bound * (2.0 * unit.draw() - 1.0)) as f32)
         .collect()
 }
 

@@ -38,7 +38,8 @@ pub struct Tick {
     pub before: u32,
     /// What an epoch permutes, per member.
     pub items: u32,
-    pub pad: u32,
+    /// Probability of a random action, where exploration is ε-greedy.
+    pub epsilon: f32,
 }
 
 impl Tick {
@@ -64,6 +65,14 @@ impl Ticks {
     pub fn set(&mut self, i: usize, tick: Tick) {
         let at = i * UNIFORM_STRIDE as usize;
         self.bytes[at..at + size_of::<Tick>()].copy_from_slice(bytemuck::bytes_of(&tick));
+    }
+
+    /// One block, for tests that drive a kernel by itself.
+    #[cfg(test)]
+    pub fn set_now(&self, gpu: &Gpu, i: usize, tick: Tick) {
+        let at = i as u64 * UNIFORM_STRIDE;
+        let bytes = bytemuck::bytes_of(&tick);
+        gpu.queue.write_buffer(&self.buffer, at, bytes);
     }
 
     /// Ordered before the next submission.

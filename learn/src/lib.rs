@@ -2,6 +2,8 @@
 
 pub mod actor;
 pub mod adam;
+pub mod agents;
+pub mod alignment;
 pub mod burn_device;
 pub mod categorical;
 pub mod coma;
@@ -9,6 +11,7 @@ pub mod config;
 pub mod credit;
 pub mod dae;
 pub mod dead_units;
+pub mod decomposition;
 pub mod dense;
 pub mod diagnostics;
 pub mod distribution;
@@ -19,18 +22,25 @@ pub mod gpae;
 pub mod gru;
 pub mod init;
 pub mod ippo;
+pub mod iql;
 pub mod kernel;
 pub mod learner;
 pub mod loss;
 pub mod mappo;
+pub mod me_igm;
 pub mod minibatch;
 pub mod net;
 pub mod policy;
 pub mod population;
 pub mod ppo;
+pub mod q_learning;
+pub mod q_loss;
+pub mod qmix;
+pub mod qplex;
 pub mod record;
 pub mod recurrent;
 pub mod replaced;
+pub mod replay;
 pub mod rng;
 pub mod run;
 pub mod sizes;
@@ -41,8 +51,11 @@ mod testing;
 mod tests;
 #[cfg(test)]
 mod tests_credit;
+#[cfg(test)]
+mod tests_values;
 pub mod timing;
 pub mod train;
+pub mod vdn;
 
 use merit_sim::gpu::Gpu;
 
@@ -68,14 +81,18 @@ impl From<merit_sim::registry::EnvError> for LearnError {
     }
 }
 
-/// The networks that `config` describes.
-pub fn networks(config: &config::Config, sizes: &sizes::Sizes) -> ppo::Networks {
+/// The network that acts, as `config` describes it.
+pub fn acting(config: &config::Config, sizes: &sizes::Sizes) -> net::Network {
+    use config::Algo;
     match config.algo {
-        config::Algo::Ippo => ippo::networks(config, sizes),
-        config::Algo::Mappo => mappo::networks(config, sizes),
-        config::Algo::Coma => coma::networks(config, sizes),
-        config::Algo::Dae => dae::networks(config, sizes),
-        config::Algo::Gpae => gpae::networks(config, sizes),
+        Algo::Ippo => ippo::networks(config, sizes).actor,
+        Algo::Mappo => mappo::networks(config, sizes).actor,
+        Algo::Coma => coma::networks(config, sizes).actor,
+        Algo::Dae => dae::networks(config, sizes).actor,
+        Algo::Gpae => gpae::networks(config, sizes).actor,
+        Algo::Iql | Algo::Vdn | Algo::Qmix | Algo::Qplex | Algo::MeQmix | Algo::MeQplex => {
+            agents::network(config, sizes)
+        }
     }
 }
 
@@ -84,15 +101,24 @@ pub fn networks(config: &config::Config, sizes: &sizes::Sizes) -> ppo::Networks 
 /// # Errors
 /// [`LearnError`]: what does not fit the configuration, the adapter or burn.
 pub fn make(gpu: &Gpu, config: &config::Config) -> Result<Box<dyn learner::Learner>, LearnError> {
+    use config::Algo;
     // Before any device memory is asked for: a wrong size would fail there less readably.
     let spec = merit_sim::registry::spec(&config.env, &ppo::options(config)?)?;
     sizes::Sizes::new(config, &spec)?;
-    let env = ppo::train_env(gpu, config)?;
+    let env = if config.algo.decomposes_values() {
+        q_learning::train_env(gpu, config)?
+    } else {
+        ppo::train_env(gpu, config)?
+    };
     Ok(match config.algo {
-        config::Algo::Ippo => Box::new(ippo::Ippo::new(gpu, config, env)?),
-        config::Algo::Mappo => Box::new(mappo::Mappo::new(gpu, config, env)?),
-        config::Algo::Coma => Box::new(coma::Coma::new(gpu, config, env)?),
-        config::Algo::Dae => Box::new(dae::Dae::new(gpu, config, env)?),
-        config::Algo::Gpae => Box::new(gpae::Gpae::new(gpu, config, env)?),
+        Algo::Ippo => Box::new(ippo::Ippo::new(gpu, config, env)?),
+        Algo::Mappo => Box::new(mappo::Mappo::new(gpu, config, env)?),
+        Algo::Coma => Box::new(coma::Coma::new(gpu, config, env)?),
+        Algo::Dae => Box::new(dae::Dae::new(gpu, config, env)?),
+        Algo::Gpae => Box::new(gpae::Gpae::new(gpu, config, env)?),
+        Algo::Iql | Algo::Vdn | Algo::Qmix | Algo::Qplex => {
+            Box::new(q_learning::DoubleQ::new(gpu, config, env)?)
+        }
+        Algo::MeQmix | Algo::MeQplex => Box::new(me_igm::MeIgm::new(gpu, config, env)?),
     })
 }

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use merit_sim::env::ActionSpace;
 
-use crate::init::{lecun_normal, orthogonal};
+use crate::init::{lecun_normal, orthogonal, uniform};
 use crate::rng::Normal;
 
 /// Words that the offset of a uniform binding is a multiple of: WebGPU's default of 256 bytes, which every adapter accepts.
@@ -68,7 +68,19 @@ impl Dense {
         }
     }
 
-    fn arrays(&self, name: &str) -> [(String, Range<usize>, Vec<usize>); 2] {
+    /// Kernel and bias uniform in ±1/√`fan_in`.
+    pub(crate) fn initialise_uniform(
+        &self,
+        words: &mut [f32],
+        seed: u64,
+        stream: u32,
+        fan_in: usize,
+    ) {
+        let all = self.kernel..self.end();
+        words[all.clone()].copy_from_slice(&uniform(seed, stream, all.len(), fan_in));
+    }
+
+    pub(crate) fn arrays(&self, name: &str) -> [(String, Range<usize>, Vec<usize>); 2] {
         let shape = vec![self.inputs, self.outputs];
         let bias = vec![self.outputs - self.bias_from];
         [
@@ -144,6 +156,15 @@ impl Network {
         }
     }
 
+    /// A head alone behind `trunk` (`value_decomposition.md` §2).
+    pub fn recurrent_head(first: usize, trunk: Trunk, outputs: usize) -> Self {
+        Self {
+            trunk: Some(trunk),
+            layers: vec![Dense::new(first, trunk.hidden(), outputs)],
+            log_std: None,
+        }
+    }
+
     /// The same as a policy for these actions: continuous ones need deviations beside the means.
     pub fn policy_for(mut self, actions: ActionSpace) -> Self {
         if let ActionSpace::Continuous(_) = actions {
@@ -165,7 +186,9 @@ impl Network {
     }
 
     pub fn hidden(&self) -> usize {
-        self.layers[0].outputs
+        self.trunk
+            .as_ref()
+            .map_or(self.layers[0].outputs, Trunk::hidden)
     }
 
     pub fn outputs(&self) -> usize {
@@ -201,6 +224,22 @@ impl Network {
             trunk
                 .recurrent
                 .initialise_gates(words, seed, stream + 8, |n, i, o| orthogonal(n, i, o, 1.0));
+        }
+    }
+
+    /// Dense layers uniform in ±1/√fan-in, all of the GRU in ±1/√H: the usual initialisation of value decomposition's code
+    /// (`value_decomposition.md` §2). `stream` is the first of sixteen that the network draws from.
+    pub fn initialise_uniform(&self, words: &mut [f32], seed: u64, stream: u32) {
+        for (i, layer) in self.layers.iter().enumerate() {
+            layer.initialise_uniform(words, seed, stream + i as u32, layer.inputs);
+        }
+        if let Some(trunk) = &self.trunk {
+            let hidden = trunk.hidden();
+            let parts = [&trunk.embed, &trunk.input, &trunk.recurrent];
+            let fans = [trunk.embed.inputs, hidden, hidden];
+            for (i, (layer, fan_in)) in parts.into_iter().zip(fans).enumerate() {
+                layer.initialise_uniform(words, seed, stream + 8 + i as u32, fan_in);
+            }
         }
     }
 

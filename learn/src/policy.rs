@@ -5,7 +5,7 @@ use std::ops::Range;
 use merit_sim::env::{ActionSpace, EnvIo};
 use merit_sim::gpu::{Gpu, Region};
 
-use crate::config::RnnReset;
+use crate::config::{Config, RnnReset};
 use crate::dense::{Activate, input_blocks};
 use crate::gaussian::DENSITY;
 use crate::kernel::{Bind, Constants, Kernel, Recorder, Ticks};
@@ -27,6 +27,10 @@ const GRU_POLICY: &str = include_str!("../../shaders/learn/gru_policy.wgsl");
 const GRU_VALUE: &str = include_str!("../../shaders/learn/gru_value.wgsl");
 const RESETS: &str = include_str!("../../shaders/learn/resets.wgsl");
 pub(crate) const OTHERS: &str = include_str!("../../shaders/learn/others.wgsl");
+const ITSELF: &str = include_str!("../../shaders/learn/itself.wgsl");
+const LAST_ACTION: &str = include_str!("../../shaders/learn/last_action.wgsl");
+const SAMPLE_EPSILON_GREEDY: &str = include_str!("../../shaders/learn/sample_epsilon_greedy.wgsl");
+const SAMPLE_SOFT: &str = include_str!("../../shaders/learn/sample_soft.wgsl");
 pub(crate) const NO_OTHERS: &str = include_str!("../../shaders/learn/no_others.wgsl");
 const STORED_CATEGORICAL: &str = include_str!("../../shaders/learn/stored_categorical.wgsl");
 const STORED_GAUSSIAN: &str = include_str!("../../shaders/learn/stored_gaussian.wgsl");
@@ -80,6 +84,137 @@ fn tile_rows(c: &Context<'_>, net: &Network) -> usize {
     rows
 }
 
+/// What an agent network is told of itself behind the observation (`value_decomposition.md` §2): one-hot its last action, none
+/// in an episode's first step, and which agent it is.
+pub struct Itself {
+    pub last_action: bool,
+    pub agent_id: bool,
+    /// `[P, E, A] u32`: the last action, or the number of actions for none.
+    last: Region,
+    kernel: Kernel,
+    groups: usize,
+}
+
+impl Itself {
+    /// Columns behind the observation's.
+    pub fn columns(config: &Config, sizes: &Sizes) -> usize {
+        let action = if config.obs_last_action {
+            sizes.outputs()
+        } else {
+            0
+        };
+        let id = if config.obs_agent_id { sizes.agents } else { 0 };
+        action + id
+    }
+
+    pub fn new(c: &Context<'_>, config: &Config, io: &EnvIo) -> Self {
+        let rows = c.sizes.rows();
+        let last = c.gpu.storage("last actions", 4 * rows as u64);
+        let constants = Constants::default()
+            .uint("ROWS_OF_ALL", rows)
+            .uint("AGENTS", c.sizes.agents)
+            .uint("N", c.sizes.outputs());
+        let binds = [
+            Bind::Tick(c.ticks),
+            Bind::Read(&io.actions),
+            Bind::Read(&io.terminated),
+            Bind::Read(&io.truncated),
+            Bind::Write(&last),
+        ];
+        Self {
+            last_action: config.obs_last_action,
+            agent_id: config.obs_agent_id,
+            kernel: Kernel::new(
+                c.gpu,
+                "last_action",
+                &constants,
+                &[TICK, LAST_ACTION],
+                &binds,
+            ),
+            groups: rows.div_ceil(64),
+            last,
+        }
+    }
+
+    /// In front of the policy: what was done in the tick's step before.
+    pub fn record(&self, to: &mut Recorder, tick: usize) {
+        if self.last_action {
+            self.kernel.record(to, tick, [self.groups, 1, 1]);
+        }
+    }
+
+    fn constants(
+        &self,
+        sizes: &Sizes,
+        constants: Constants,
+        dense: usize,
+        told: usize,
+    ) -> Constants {
+        constants
+            .uint("AGENTS_HERE", sizes.agents)
+            .uint("ROWS_HERE", sizes.rows())
+            .uint("FIRST_OTHER", dense)
+            .uint("BLOCK_WIDTH", sizes.outputs())
+            .flag("LAST_ACTION", self.last_action)
+            .flag("AGENT_ID", self.agent_id)
+            .uint("TOLD", told)
+    }
+}
+
+/// How a policy's outputs become an action.
+#[derive(Clone, Copy, Default)]
+pub enum Choice<'a> {
+    /// They are logits of a categorical, or means of a Gaussian distribution.
+    #[default]
+    Distribution,
+    /// They are utilities: the largest one, with the tick's ε any (`value_decomposition.md` §3).
+    EpsilonGreedy,
+    /// They are utilities, whose order-preserving transforms are logits (`me_igm.md` §2.2).
+    Soft(&'a Soft),
+}
+
+/// The device side of a softmax policy of transformed utilities.
+pub struct Soft {
+    /// WGSL that defines `transform` from the words below.
+    pub source: String,
+    /// `[P, E, words] f32`: what the transform of each environment's state is made of.
+    pub words: Region,
+    pub per_env: usize,
+    /// `[P, …]`: the temperature is a member's first word of this many.
+    pub temperature: Region,
+    pub temperature_stride: usize,
+}
+
+impl Soft {
+    /// Behind `first`: the bindings of words and temperature.
+    pub fn constants(&self, constants: Constants, first: usize) -> Constants {
+        constants
+            .uint("SOFT", first)
+            .uint("TRANSFORM_WORDS", self.per_env)
+            .uint("TEMPERATURE_STRIDE", self.temperature_stride)
+    }
+}
+
+/// What tells policies of utilities from PPO's.
+#[derive(Clone, Copy, Default)]
+pub struct Behaviour<'a> {
+    pub itself: Option<&'a Itself>,
+    pub choice: Choice<'a>,
+}
+
+impl<'a> Behaviour<'a> {
+    /// What is executed when nothing is explored: the distribution, or of an agent that is told of itself its largest utility.
+    pub fn executing(itself: Option<&'a Itself>) -> Self {
+        Self {
+            itself,
+            choice: match itself {
+                Some(_) => Choice::EpsilonGreedy,
+                None => Choice::Distribution,
+            },
+        }
+    }
+}
+
 /// What a network reads.
 #[derive(Clone, Copy)]
 struct Inputs<'a> {
@@ -91,6 +226,8 @@ struct Inputs<'a> {
     one_hot: bool,
     /// The actions `[slots, P, E, A]` of which those of the other agents are appended.
     told: Option<&'a Region>,
+    /// What is appended of the row itself; not with `told`.
+    itself: Option<&'a Itself>,
 }
 
 impl<'a> Inputs<'a> {
@@ -105,6 +242,7 @@ impl<'a> Inputs<'a> {
             },
             one_hot: view.agent_id(),
             told: view.others().then_some(told),
+            itself: None,
         }
     }
 
@@ -114,12 +252,23 @@ impl<'a> Inputs<'a> {
             share: 1,
             one_hot: false,
             told: None,
+            itself: None,
         }
+    }
+
+    /// What the appended columns are taken from.
+    fn behind(&self) -> Option<&'a Region> {
+        self.told.or(self.itself.map(|i| &i.last))
     }
 
     /// Columns of the network's input that are written out or a number's one-hot, not another agent's action.
     fn dense(&self, c: &Context<'_>, net: &Network) -> usize {
-        net.inputs() - self.told.map_or(0, |_| others_columns(c.sizes))
+        let own = |i: &Itself| {
+            let action = if i.last_action { c.sizes.outputs() } else { 0 };
+            action + if i.agent_id { c.sizes.agents } else { 0 }
+        };
+        let others = self.told.map_or(0, |_| others_columns(c.sizes));
+        net.inputs() - others - self.itself.map_or(0, own)
     }
 
     /// `binding`: the one that the actions take.
@@ -136,17 +285,18 @@ impl<'a> Inputs<'a> {
             .flag("ONE_HOT", self.one_hot)
             .uint("IN", dense - if self.one_hot { self.share } else { 0 })
             .uint("DENSE", dense);
-        match self.told {
-            None => constants,
-            Some(_) => others_constants(c.sizes, constants, dense, binding),
+        match (self.told, self.itself) {
+            (Some(_), _) => others_constants(c.sizes, constants, dense, binding),
+            (None, Some(itself)) => itself.constants(c.sizes, constants, dense, binding),
+            (None, None) => constants,
         }
     }
 
     fn source(&self) -> &'static str {
-        if self.told.is_some() {
-            OTHERS
-        } else {
-            NO_OTHERS
+        match (self.told, self.itself) {
+            (Some(_), _) => OTHERS,
+            (None, Some(_)) => ITSELF,
+            (None, None) => NO_OTHERS,
         }
     }
 }
@@ -208,7 +358,15 @@ fn constants(c: &Context<'_>, net: &Network) -> Constants {
                 .uint(&format!("B{name}"), layer.bias);
         }
     }
+    let plain = net.trunk.is_some() && net.layers.len() == 1;
+    if net.trunk.is_some() {
+        constants = constants.flag("PLAIN_HEAD", plain);
+    }
+    if plain {
+        constants = constants.uint("K1", 0).uint("B1", 0);
+    }
     for (i, layer) in net.layers.iter().enumerate() {
+        let i = i + usize::from(plain);
         constants = constants
             .uint(
                 &format!("K{}", i + 1),
@@ -319,7 +477,7 @@ impl Tiles {
         slots: usize,
     ) -> Self {
         let constants = inputs.constants(c, net, constants, binds.len() + 3);
-        let told = inputs.told.map(Bind::Read);
+        let told = inputs.behind().map(Bind::Read);
         let binds: Vec<_> = [Bind::Read(inputs.region)]
             .into_iter()
             .chain(binds.iter().copied())
@@ -394,7 +552,8 @@ fn reset_constants(c: &Context<'_>, constants: Constants, first: usize) -> Const
 pub struct Policy(Tiles);
 
 impl Policy {
-    /// `keys: [P]` for the sampling, `log_probs: [T, P, E, A]`; `remembered` for recurrent networks.
+    /// `keys: [P]` for the sampling, `log_probs: [T, P, E, A]`; `remembered` for recurrent networks. Where outputs are utilities,
+    /// nothing is written to `log_probs` that means anything.
     pub fn new(
         c: &Context<'_>,
         net: &Network,
@@ -402,30 +561,50 @@ impl Policy {
         keys: &Region,
         log_probs: &Region,
         remembered: Option<Remembered<'_>>,
+        behaviour: Behaviour<'_>,
     ) -> Self {
-        let inputs = Inputs::observations(&io.obs);
-        let constants = constants(c, net);
-        let io_binds = [
+        let inputs = Inputs {
+            itself: behaviour.itself,
+            ..Inputs::observations(&io.obs)
+        };
+        let mut constants = constants(c, net);
+        let mut io_binds = vec![
             Bind::Read(&io.avail),
             Bind::Read(keys),
             Bind::Write(&io.actions),
             Bind::Write(log_probs),
         ];
         // What draws an action and writes it.
-        let [density, sample] = match c.sizes.actions {
-            ActionSpace::Discrete(_) => ["", SAMPLE_CATEGORICAL],
-            ActionSpace::Continuous(_) => [DENSITY, SAMPLE_GAUSSIAN],
+        let [density, sample] = match (behaviour.choice, c.sizes.actions) {
+            (Choice::Distribution, ActionSpace::Discrete(_)) => ["", SAMPLE_CATEGORICAL],
+            (Choice::Distribution, ActionSpace::Continuous(_)) => [DENSITY, SAMPLE_GAUSSIAN],
+            (Choice::EpsilonGreedy, _) => ["", SAMPLE_EPSILON_GREEDY],
+            (Choice::Soft(soft), _) => [&soft.source, SAMPLE_SOFT],
+        };
+        // Behind log-probabilities, and the memory of recurrent networks.
+        let soft = match behaviour.choice {
+            Choice::Soft(soft) => {
+                let first = 7 + usize::from(remembered.is_some());
+                constants = soft.constants(constants, first);
+                // Recurrent ones have it from where they forget.
+                if remembered.is_none() {
+                    constants = constants.uint("AGENTS", c.sizes.agents);
+                }
+                vec![Bind::Read(&soft.words), Bind::Read(&soft.temperature)]
+            }
+            _ => vec![],
         };
         let Some(remembered) = remembered else {
+            io_binds.extend(soft);
             let files = [RNG, density, sample, POLICY];
             let tiles =
                 Tiles::feed_forward(c, net, inputs, "policy", constants, &files, &io_binds, 1);
             return Self(tiles);
         };
+        let others = inputs.source();
         let sources = [
-            TICK, ACTIVATION, GRU_NET, NO_OTHERS, RNG, density, sample, RESETS, GRU_POLICY,
+            TICK, ACTIVATION, GRU_NET, others, RNG, density, sample, RESETS, GRU_POLICY,
         ];
-        let constants = inputs.constants(c, net, constants, 0);
         let first = [
             Bind::Tick(c.ticks),
             Bind::Read(c.params),
@@ -433,6 +612,7 @@ impl Policy {
         ];
         let mut binds = [&first[..], &io_binds].concat();
         binds.push(Bind::Write(remembered.memory));
+        binds.extend(soft);
         let constants = reset_constants(c, constants, binds.len());
         binds.extend([
             Bind::Read(&io.terminated),
@@ -440,6 +620,8 @@ impl Policy {
             Bind::Read(&io.agent_done),
             Bind::Read(remembered.carried),
         ]);
+        let constants = inputs.constants(c, net, constants, binds.len());
+        binds.extend(inputs.behind().map(Bind::Read));
         Self(Tiles {
             kernels: vec![Kernel::new(c.gpu, "policy", &constants, &sources, &binds)],
             groups: groups(c, net),

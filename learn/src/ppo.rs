@@ -22,7 +22,7 @@ use crate::learner::{Array, Checkpoint, Learner, MemberReport, Timing};
 use crate::loss::{Coefficients, Input, Loss};
 use crate::minibatch::{Minibatches, Samples, TICK, items_of_one};
 use crate::net::{Network, Trunk, UNIFORM_WORDS};
-use crate::policy::{Context, Policy, Remembered, Resets, Value, View};
+use crate::policy::{Behaviour, Context, Policy, Remembered, Resets, Value, View};
 use crate::recurrent::{Memory, TrunkStack};
 use crate::replaced::Replaced;
 use crate::rng::{self, Purpose};
@@ -494,6 +494,7 @@ impl Ppo {
                         memory: &r.memories[0].state,
                         carried: &r.carried,
                     }),
+                    Behaviour::default(),
                 ),
                 value,
                 final_value: final_values

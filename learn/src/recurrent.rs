@@ -33,16 +33,13 @@ impl Memory {
     }
 }
 
-/// Dense and GRU over a minibatch of sequences, forward and backward.
-pub struct TrunkStack {
-    gather: Kernel,
-    gather_groups: [usize; 3],
+/// Dense and GRU over sequences, forward and, where gradients are wanted, backward.
+pub struct TrunkLayers {
     embed: Forward,
     input: Forward,
     scan: GruScan,
-    input_backward: Backward,
-    grads: [Grad; 3],
-    /// `[P, T, R]`: where the sequences of the minibatch forget.
+    backward: Option<(Backward, [Grad; 3])>,
+    /// `[P, T, R]`: where the sequences forget.
     pub reset: Region,
     /// `[P, R, H]`: what they begin with.
     pub start: Region,
@@ -50,6 +47,122 @@ pub struct TrunkStack {
     pub output: Rows,
     /// Their derivatives.
     pub output_grad: Region,
+}
+
+impl TrunkLayers {
+    /// `input`: in the order `[P, T, R]`. `partials`: where the gradients of the weights go.
+    ///
+    /// # Errors
+    /// [`GpuError::TooLarge`].
+    #[allow(clippy::too_many_arguments)] // The layers and the buffers at both ends.
+    pub fn new(
+        gpu: &Gpu,
+        shape: &Shape,
+        [steps, sequences]: [usize; 2],
+        trunk: &Trunk,
+        activate: Activate,
+        params: &Region,
+        input: &Rows,
+        partials: Option<&Region>,
+    ) -> Result<Self, GpuError> {
+        let (members, hidden) = (shape.members, trunk.hidden());
+        let per_row = (members * hidden) as u64;
+        gpu.check_fits(
+            "the gates' gradients",
+            12 * per_row,
+            shape.rows as u64,
+            "samples in a minibatch",
+        )?;
+        let words = |n: usize| gpu.storage("recurrent minibatch", 4 * n as u64);
+        let samples = members * shape.rows * hidden;
+        let trained = if partials.is_some() { samples } else { 0 };
+        let (embedded, embedded_grad) = (words(samples), words(trained));
+        let scan = GruMemory {
+            start: words(members * sequences * hidden),
+            reset_in: words(members * shape.rows),
+            x: words(3 * samples),
+            h: words(samples),
+            previous: words(samples),
+            h_grad: words(trained),
+            x_grad: words(3 * trained),
+            hidden_grad: words(3 * trained),
+        };
+        let of_hidden = |region: &Region| Rows::packed(region, hidden);
+        let forward = |layer, activate, x: &Rows, y: &Region| {
+            Forward::new(gpu, shape, layer, activate, params, x, y)
+        };
+        let backward = partials.map(|partials| {
+            let grad = |layer, x: &Rows, dy: &Region| Grad::new(gpu, shape, layer, x, dy, partials);
+            let input_backward = Backward::new(
+                gpu,
+                shape,
+                &trunk.input,
+                activate,
+                params,
+                &scan.x_grad,
+                &embedded,
+                &embedded_grad,
+                false,
+            );
+            let grads = [
+                grad(
+                    &trunk.recurrent,
+                    &of_hidden(&scan.previous),
+                    &scan.hidden_grad,
+                ),
+                grad(&trunk.input, &of_hidden(&embedded), &scan.x_grad),
+                grad(&trunk.embed, input, &embedded_grad),
+            ];
+            (input_backward, grads)
+        });
+        Ok(Self {
+            embed: forward(&trunk.embed, activate, input, &embedded),
+            input: forward(&trunk.input, Activate::None, &of_hidden(&embedded), &scan.x),
+            scan: GruScan::new(
+                gpu,
+                [members, steps, sequences],
+                &trunk.recurrent,
+                params,
+                shape,
+                &scan,
+            )?,
+            backward,
+            reset: scan.reset_in,
+            start: scan.start,
+            output: of_hidden(&scan.h),
+            output_grad: scan.h_grad,
+        })
+    }
+
+    pub fn record_forward(&self, to: &mut Recorder) {
+        self.embed.record(to);
+        self.input.record(to);
+        self.scan.record_forward(to);
+    }
+
+    /// After everything that reads the states has written its part of their derivatives.
+    pub fn record_backward(&self, to: &mut Recorder) {
+        if let Some((input_backward, grads)) = &self.backward {
+            self.scan.record_backward(to);
+            input_backward.record(to);
+            grads.iter().for_each(|g| g.record(to));
+        }
+    }
+}
+
+/// A trunk over a minibatch of rollouts' sequences.
+pub struct TrunkStack {
+    gather: Kernel,
+    gather_groups: [usize; 3],
+    layers: TrunkLayers,
+}
+
+impl std::ops::Deref for TrunkStack {
+    type Target = TrunkLayers;
+
+    fn deref(&self) -> &TrunkLayers {
+        &self.layers
+    }
 }
 
 impl TrunkStack {
@@ -68,29 +181,18 @@ impl TrunkStack {
         minibatches: &Minibatches,
         partials: &Region,
     ) -> Result<Self, GpuError> {
-        let (gpu, hidden) = (c.gpu, trunk.hidden());
-        let (members, steps, sequences) = (shape.members, c.sizes.steps, c.sizes.sequences);
-        let per_row = (members * hidden) as u64;
-        gpu.check_fits(
-            "the gates' gradients",
-            12 * per_row,
-            shape.rows as u64,
-            "samples in a minibatch",
+        let sequences = [c.sizes.steps, c.sizes.sequences];
+        let layers = TrunkLayers::new(
+            c.gpu,
+            shape,
+            sequences,
+            trunk,
+            c.activate,
+            c.params,
+            input,
+            Some(partials),
         )?;
-        let words = |n: usize| gpu.storage("recurrent minibatch", 4 * n as u64);
-        let samples = members * shape.rows * hidden;
-        let (embedded, embedded_grad) = (words(samples), words(samples));
-        let scan = GruMemory {
-            start: words(members * sequences * hidden),
-            reset_in: words(members * shape.rows),
-            x: words(3 * samples),
-            h: words(samples),
-            previous: words(samples),
-            h_grad: words(samples),
-            x_grad: words(3 * samples),
-            hidden_grad: words(3 * samples),
-        };
-        let constants = minibatches.constants().uint("HIDDEN", hidden);
+        let constants = minibatches.constants().uint("HIDDEN", trunk.hidden());
         let sources = [
             include_str!("../../shaders/learn/tick.wgsl"),
             include_str!("../../shaders/learn/minibatch.wgsl"),
@@ -101,69 +203,17 @@ impl TrunkStack {
             Bind::Write(&minibatches.order),
             Bind::Read(reset_in),
             Bind::Read(&memory.start),
-            Bind::Write(&scan.reset_in),
-            Bind::Write(&scan.start),
+            Bind::Write(&layers.reset),
+            Bind::Write(&layers.start),
         ];
-        let of_hidden = |region: &Region| Rows::packed(region, hidden);
-        let forward = |layer, activate, x: &Rows, y: &Region| {
-            Forward::new(gpu, shape, layer, activate, c.params, x, y)
-        };
-        let grad = |layer, x: &Rows, dy: &Region| Grad::new(gpu, shape, layer, x, dy, partials);
         Ok(Self {
-            gather: Kernel::new(gpu, "gather_memory", &constants, &sources, &binds),
-            gather_groups: [sequences, members, 1],
-            embed: forward(&trunk.embed, c.activate, input, &embedded),
-            input: forward(&trunk.input, Activate::None, &of_hidden(&embedded), &scan.x),
-            scan: GruScan::new(
-                gpu,
-                [members, steps, sequences],
-                &trunk.recurrent,
-                c.params,
-                shape.stride,
-                shape.by_rows,
-                &scan,
-            )?,
-            input_backward: Backward::new(
-                gpu,
-                shape,
-                &trunk.input,
-                c.activate,
-                c.params,
-                &scan.x_grad,
-                &embedded,
-                &embedded_grad,
-                false,
-            ),
-            grads: [
-                grad(
-                    &trunk.recurrent,
-                    &of_hidden(&scan.previous),
-                    &scan.hidden_grad,
-                ),
-                grad(&trunk.input, &of_hidden(&embedded), &scan.x_grad),
-                grad(&trunk.embed, input, &embedded_grad),
-            ],
-            reset: scan.reset_in,
-            start: scan.start,
-            output: of_hidden(&scan.h),
-            output_grad: scan.h_grad,
+            gather: Kernel::new(c.gpu, "gather_memory", &constants, &sources, &binds),
+            gather_groups: [c.sizes.sequences, shape.members, 1],
+            layers,
         })
     }
 
     pub fn record_gather(&self, to: &mut Recorder, tick: usize) {
         self.gather.record(to, tick, self.gather_groups);
-    }
-
-    pub fn record_forward(&self, to: &mut Recorder) {
-        self.embed.record(to);
-        self.input.record(to);
-        self.scan.record_forward(to);
-    }
-
-    /// After everything that reads the states has written its part of their derivatives.
-    pub fn record_backward(&self, to: &mut Recorder) {
-        self.scan.record_backward(to);
-        self.input_backward.record(to);
-        self.grads.iter().for_each(|g| g.record(to));
     }
 }

@@ -9,6 +9,10 @@ pub enum Purpose {
     Act,
     Shuffle,
     Evaluate,
+    /// Which episodes a batch is made of.
+    Sample,
+    /// Actions that a soft target resamples.
+    Resample,
 }
 
 /// The key of a member's draws. It depends on the member's seed alone, so that a member draws the same whoever trains
@@ -20,6 +24,21 @@ pub fn key(seed: u64, purpose: Purpose) -> [u32; 2] {
         [(seed >> 32) as u32, seed as u32],
         [purpose as u32, LEARNER],
     )
+}
+
+/// Numbers uniform in [0, 1) on the host, for initial weights.
+pub struct Unit(Normal);
+
+impl Unit {
+    /// `stream` tells the tensors of a member apart.
+    pub fn new(seed: u64, stream: u32) -> Self {
+        Self(Normal::new(seed, stream))
+    }
+
+    pub fn draw(&mut self) -> f64 {
+        let [bits, _] = self.0.bits();
+        f64::from(bits) / 4_294_967_296.0
+    }
 }
 
 /// Standard normal numbers on the host, for initial weights.
@@ -37,10 +56,14 @@ impl Normal {
         }
     }
 
+    fn bits(&mut self) -> [u32; 2] {
+        self.drawn += 1;
+        threefry2x32(self.key, [self.drawn - 1, 0])
+    }
+
     /// By Box and Muller's method.
     pub fn draw(&mut self) -> f64 {
-        let [a, b] = threefry2x32(self.key, [self.drawn, 0]);
-        self.drawn += 1;
+        let [a, b] = self.bits();
         // The logarithm needs a number above 0.
         let unit = |bits: u32| (f64::from(bits) + 0.5) / 4_294_967_296.0;
         (-2.0 * unit(a).ln()).sqrt() * (std::f64::consts::TAU * unit(b)).cos()

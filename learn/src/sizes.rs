@@ -71,6 +71,17 @@ impl Sizes {
             sequences: 0,
             reuse: config.rollouts_kept(),
         };
+        if config.algo.decomposes_values() {
+            crate::replay::ReplaySizes::new(config, spec)?;
+            return match spec.actions {
+                ActionSpace::Discrete(_) => Ok(sizes),
+                ActionSpace::Continuous(_) => wrong(format!(
+                    "algo = \"{}\" needs discrete actions, and those of {} are numbers; take gpae, mappo or ippo",
+                    config.algo.name(),
+                    config.env
+                )),
+            };
+        }
         let (items, of) = match config.network {
             Network::Ff => (sizes.samples(), "envs * agents * rollout samples"),
             Network::Gru => (sizes.member_rows(), "envs * agents sequences"),

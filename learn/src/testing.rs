@@ -18,7 +18,9 @@ use crate::ippo::Ippo;
 use crate::kernel::Recorder;
 use crate::learner::Learner;
 use crate::mappo::Mappo;
+use crate::me_igm::MeIgm;
 use crate::ppo::Ppo;
+use crate::q_learning::DoubleQ;
 
 pub fn gpu() -> &'static Gpu {
     static GPU: OnceLock<Gpu> = OnceLock::new();
@@ -34,10 +36,15 @@ pub const NUMBERS: usize = 3;
 
 /// `shaders/testenv/match.wgsl`, discrete actions.
 pub const MATCH: &str = "test/match";
+/// The same, where an episode also terminates when nobody is right: episodes of any length.
+pub const FRAGILE: &str = "test/fragile";
+/// The same, more seldom: some episodes reach the limit.
+pub const STURDY: &str = "test/sturdy";
+pub const FRAGILE_EPISODE: usize = 20;
 /// `shaders/testenv/reach.wgsl`, continuous actions.
 pub const REACH: &str = "test/reach";
 
-/// [`MATCH`] or [`REACH`].
+/// [`MATCH`], [`FRAGILE`], [`STURDY`] or [`REACH`].
 pub struct Toy {
     spec: EnvSpec,
     kernels: Kernels,
@@ -51,8 +58,14 @@ impl Toy {
         per_member: usize,
         slots: usize,
     ) -> Self {
+        let fragile = match name {
+            MATCH => "const FRAGILE: u32 = 0u;\n",
+            FRAGILE => "const FRAGILE: u32 = 1u;\n",
+            STURDY => "const FRAGILE: u32 = 2u;\n",
+            _ => "",
+        };
         let (shown, actions, source) = match name {
-            MATCH => (
+            MATCH | FRAGILE | STURDY => (
                 SHOWN,
                 ActionSpace::Discrete(SHOWN),
                 include_str!("../../shaders/testenv/match.wgsl"),
@@ -70,7 +83,10 @@ impl Toy {
             obs: shown,
             state: AGENTS * shown,
             actions,
-            max_steps: EPISODE,
+            max_steps: match name {
+                FRAGILE | STURDY => FRAGILE_EPISODE,
+                _ => EPISODE,
+            },
             action_names: (0..shown).map(|k| k.to_string()).collect(),
             reference: "none",
         };
@@ -84,10 +100,10 @@ impl Toy {
         };
         let grid = Grid::thread(gpu, &batch);
         // A counter, and what each agent is shown: one number of four, or three.
-        let words = 1 + AGENTS * if name == MATCH { 1 } else { NUMBERS };
+        let words = 1 + AGENTS * if name == REACH { NUMBERS } else { 1 };
         let program = Program {
             spec: &spec,
-            source: thread_source(&constants(&spec, &batch, grid), &[source]),
+            source: thread_source(&constants(&spec, &batch, grid), &[fragile, source]),
             grid,
             state: thread_state(batch.envs(), words),
             extra: &[],
@@ -136,7 +152,11 @@ pub fn config(algo: Algo) -> Config {
 
 pub fn toy(config: &Config) -> Box<dyn VecEnv> {
     let seeds = config.seeds_from(config.seed);
-    let slots = config.rollouts_kept() * (config.rollout + 1);
+    let slots = if config.algo.decomposes_values() {
+        config.replay as usize / config.envs
+    } else {
+        config.rollouts_kept() * (config.rollout + 1)
+    };
     Box::new(Toy::new(gpu(), &config.env, &seeds, config.envs, slots))
 }
 
@@ -148,6 +168,7 @@ pub fn ppo(config: &Config) -> Ppo {
         Algo::Coma => Coma::new(gpu, config, env).map(|l| l.ppo),
         Algo::Dae => Dae::new(gpu, config, env).map(|l| l.ppo),
         Algo::Gpae => Gpae::new(gpu, config, env).map(|l| l.ppo),
+        _ => panic!("{} is no PPO", config.algo.name()),
     }
     .expect("a small run fits")
 }
@@ -160,6 +181,8 @@ pub fn learner(config: &Config) -> Box<dyn Learner> {
         Algo::Coma => Coma::new(gpu, config, env).map(|l| Box::new(l) as _),
         Algo::Dae => Dae::new(gpu, config, env).map(|l| Box::new(l) as _),
         Algo::Gpae => Gpae::new(gpu, config, env).map(|l| Box::new(l) as _),
+        Algo::MeQmix | Algo::MeQplex => MeIgm::new(gpu, config, env).map(|l| Box::new(l) as _),
+        _ => DoubleQ::new(gpu, config, env).map(|l| Box::new(l) as _),
     };
     made.expect("a small run fits")
 }

@@ -14,6 +14,7 @@ fn derivative(row: u32, c: u32) -> f32 {
 @compute @workgroup_size(8)
 fn dense_backward_row(@builtin(global_invocation_id) id: vec3<u32>) {
     let row = 4u * id.x;
+    if (row >= live_rows()) { return; }
     for (var first = 0u; first < OUT4; first += COLUMNS4) {
         // A column per row.
         var d: array<mat4x4<f32>, COLUMNS4>;

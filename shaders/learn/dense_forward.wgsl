@@ -10,7 +10,7 @@ fn dense_forward(@builtin(global_invocation_id) id: vec3<u32>) {
     let member = id.y;
     let c = (id.x % COLS) * TN;
     let r = (id.x / COLS) * TM;
-    if (r >= ROWS) { return; }
+    if (r >= min(ROWS, live_rows())) { return; }
     let base = member * STRIDE;
     var acc: array<f32, TM * TN>;
     var at: array<u32, TM>;

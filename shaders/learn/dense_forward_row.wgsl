@@ -30,6 +30,7 @@ fn dense_forward_row(@builtin(global_invocation_id) id: vec3<u32>) {
     let first = COLUMNS4 * id.y;
     // ROWS is a multiple of the workgroup's 32: no invocation is without rows.
     let row = 4u * id.x;
+    if (row >= live_rows()) { return; }
     var acc: array<mat4x4<f32>, COLUMNS4>;
     for (var j = 0u; j < COLUMNS4; j++) {
         let b = select(vec4<f32>(), four_weights(IN, first + j), LAST);

@@ -23,7 +23,7 @@ fn dense_grad(@builtin(global_invocation_id) id: vec3<u32>) {
         bias[j] = 0.0;
         for (var i = 0u; i < TM; i++) { acc[i * TN + j] = 0.0; }
     }
-    let last = min((chunk + 1u) * CHUNK, ROWS);
+    let last = min((chunk + 1u) * CHUNK, min(ROWS, live_rows()));
     for (var r = chunk * CHUNK; r < last; r++) {
         let x_at = (member * ROWS + r) * X_STRIDE;
         let dy_at = (member * ROWS + r) * OUT;

@@ -25,16 +25,18 @@ fn outer(dy: vec4<f32>, x: vec4<f32>) -> mat4x4<f32> { return mat4x4(x.x * dy, x
 fn dense_grad_row(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let k = 32u * group.x + 4u * lane;
     let first = 4u * COLUMNS4 * group.y;
+    // All of a chunk or nothing of it.
+    let rows = min(CHUNK, live_rows());
     if (32u * group.x >= IN) {
         for (var c = first + lane; c < min(first + 4u * COLUMNS4, OUT); c += 8u) {
             var sum = 0.0;
-            for (var r = 0u; r < CHUNK; r++) { sum += derivative(r, c); }
+            for (var r = 0u; r < rows; r++) { sum += derivative(r, c); }
             if (c >= BIAS_FROM) { partials[KERNEL + IN * OUT + c - BIAS_FROM] = sum; }
         }
         return;
     }
     var acc: array<mat4x4<f32>, COLUMNS4>;
-    for (var r = 0u; r < CHUNK; r += 4u) {
+    for (var r = 0u; r < rows; r += 4u) {
         let x0 = four_inputs(r, k);
         let x1 = four_inputs(r + 1u, k);
         let x2 = four_inputs(r + 2u, k);

@@ -3,7 +3,7 @@
 //
 // Constants: MEMBERS, RPM (rows per member and slot), SHARE (rows that share an input row), ONE_HOT (append the row's number
 // among those), STRIDE (words of a member's parameters), IN, HIDDEN, OUT, KE BE (embedding), KI BI (input half), KR BR (recurrent
-// half; BR: the bias of n alone), K1 B1 (dense), K2 B2 (head), ACT, ROWS, TM, TN, WG = (HIDDEN / TN) (ROWS / TM).
+// half; BR: the bias of n alone), K1 B1 (dense; not with PLAIN_HEAD), K2 B2 (head), ACT, ROWS, TM, TN, WG = (HIDDEN / TN) (ROWS / TM).
 // After tick and activation; with others or no_others.
 
 @group(0) @binding(0) var<uniform> tick: Tick;
@@ -103,8 +103,8 @@ fn advance(member: u32, first: u32, row_0: u32, lane: u32) {
     workgroupBarrier();
 }
 
-// From `remembered` to `outputs`. Ends with a barrier.
-fn head(member: u32, lane: u32) {
+// From `remembered` to `work`: the dense layer in front of the head.
+fn before_head(member: u32, lane: u32) {
     let base = member * STRIDE;
     let c = (lane % COLS) * TN;
     let r = (lane / COLS) * TM;
@@ -122,6 +122,16 @@ fn head(member: u32, lane: u32) {
     }
     for (var i = 0u; i < TM; i++) {
         for (var j = 0u; j < TN; j++) { work[(r + i) * HIDDEN + c + j] = activate(ACT, acc[i * TN + j]); }
+    }
+}
+
+// From `remembered` to `outputs`. Ends with a barrier.
+fn head(member: u32, lane: u32) {
+    let base = member * STRIDE;
+    if (PLAIN_HEAD) {
+        for (var i = lane; i < ROWS * HIDDEN; i += WG) { work[i] = remembered[i]; }
+    } else {
+        before_head(member, lane);
     }
     workgroupBarrier();
     for (var item = lane; item < (ROWS / TM) * OUT; item += WG) {

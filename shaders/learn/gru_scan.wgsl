@@ -9,7 +9,7 @@
 //   h' = (1 - z) * n + z * h      with h the previous state, or 0 where the memory was reset in front of this step
 //
 // Constants from outside: H (hidden units = workgroup size), ROWS; STRIDE (words of a member's parameters), WEIGHTS and BIAS_N
-// (where W and c_n lie among them); TRANSPOSED (words of a member's transpose). After activation.
+// (where W and c_n lie among them); TRANSPOSED (words of a member's transpose). After activation and live or all_live.
 
 struct Shape { members: u32, steps: u32, rows: u32, pad: u32 }
 
@@ -28,6 +28,9 @@ var<workgroup> gate_grad: array<f32, ROWS * 3u * H>;
 
 fn sigmoid(x: f32) -> f32 { return 1.0 / (1.0 + exp(-x)); }
 
+// Steps whose rows are worth computing.
+fn live_steps() -> u32 { return min(shape.steps, live_rows() / shape.rows); }
+
 @compute @workgroup_size(H)
 fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) j: u32) {
     let member = group.y;
@@ -39,7 +42,8 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
         let row = min(first + q, shape.rows - 1u);
         carried[q * H + j] = start[(member * shape.rows + row) * H + j];
     }
-    for (var t = 0u; t < shape.steps; t++) {
+    let steps = live_steps();
+    for (var t = 0u; t < steps; t++) {
         let at = (member * shape.steps + t) * shape.rows + first;
         for (var q = 0u; q < count; q++) {
             let h = carried[q * H + j] * (1.0 - reset_in[at + q]);
@@ -91,8 +95,9 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
         carried[q * H + j] = 0.0;
         for (var g = 0u; g < 3u; g++) { gate_grad[(q * 3u + g) * H + j] = 0.0; }
     }
-    for (var back = 0u; back < shape.steps; back++) {
-        let t = shape.steps - 1u - back;
+    let steps = live_steps();
+    for (var back = 0u; back < steps; back++) {
+        let t = steps - 1u - back;
         let at = (member * shape.steps + t) * shape.rows + first;
         for (var q = 0u; q < count; q++) {
             let g = (at + q) * 4u * H + j;

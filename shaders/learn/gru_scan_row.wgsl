@@ -1,7 +1,7 @@
 // As gru_scan.wgsl, an invocation a sequence: for devices whose invocations are the SIMD lanes of a CPU (dense_forward_row.wgsl says
 // why weights come from a uniform block). A dispatch per member.
 //
-// Constants from outside: H (hidden units, a multiple of 4), WORDS4 (of the block, in fours). After activation.
+// Constants from outside: H (hidden units, a multiple of 4), WORDS4 (of the block, in fours). After activation and live or all_live.
 
 struct Shape { member: u32, steps: u32, rows: u32, h4: u32 } // h4: H / 4, which the compiler does not know: it would unroll
 
@@ -50,6 +50,9 @@ fn keep_gate(at: u32, x: vec4<f32>) { for (var c = 0u; c < 4u; c++) { gates[at +
 fn put(at: u32, x: vec4<f32>) { for (var c = 0u; c < 4u; c++) { outputs[at + c] = x[c]; } }
 fn put_hidden(at: u32, x: vec4<f32>) { for (var c = 0u; c < 4u; c++) { hidden_grad[at + c] = x[c]; } }
 
+// Steps whose rows are worth computing.
+fn live_steps() -> u32 { return min(shape.steps, live_rows() / shape.rows); }
+
 @compute @workgroup_size(8)
 fn forward(@builtin(global_invocation_id) id: vec3<u32>) {
     // Spare invocations repeat the last sequence: the same numbers are written twice.
@@ -58,7 +61,8 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>) {
         let at = (shape.member * shape.rows + row) * H + 4u * j;
         carried[j] = vec4(start[at], start[at + 1u], start[at + 2u], start[at + 3u]);
     }
-    for (var t = 0u; t < shape.steps; t++) {
+    let steps = live_steps();
+    for (var t = 0u; t < steps; t++) {
         let cell = (shape.member * shape.steps + t) * shape.rows + row;
         let kept = 1.0 - reset_in[cell];
         for (var j = 0u; j < shape.h4; j++) {
@@ -89,8 +93,9 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>) {
 fn backward(@builtin(global_invocation_id) id: vec3<u32>) {
     let row = min(id.x, shape.rows - 1u);
     for (var j = 0u; j < shape.h4; j++) { carried[j] = vec4(0.0); }
-    for (var back = 0u; back < shape.steps; back++) {
-        let t = shape.steps - 1u - back;
+    let steps = live_steps();
+    for (var back = 0u; back < steps; back++) {
+        let t = steps - 1u - back;
         let cell = (shape.member * shape.steps + t) * shape.rows + row;
         for (var j = 0u; j < shape.h4; j++) {
             let g = cell * 4u * H + 4u * j;

@@ -1,6 +1,7 @@
 // A game for tests: every agent is shown a number and should answer with it. The team is paid the share of right answers.
 // Episodes last MAX_STEPS steps; those of even environments then terminate, those of odd ones are truncated.
-// An agent that is shown 0 has action 3 forbidden, and counts as done.
+// An agent that is shown 0 has action 3 forbidden, and counts as done. Constant: FRAGILE (1: an episode terminates where nobody is
+// right; 2: seldom then).
 
 const WORDS: u32 = 1u + A;
 
@@ -28,13 +29,14 @@ fn advance() -> Outcome {
         if (told(i) == shown[i]) { right += 1u; }
         mark_done(i, shown[i] == 0u);
     }
+    let broken = right == 0u && (FRAGILE == 1u || (FRAGILE == 2u && shown[0] == 1u && shown[1] < 2u));
     let paid = f32(right) / f32(A);
     for (var i = 0u; i < A; i++) { pay(i, paid); }
     restart();
     let length = e_step + 1u;
     let ended = length == MAX_STEPS;
     let even = g % 2u == 0u;
-    return Outcome(ended && even, ended && !even, false, e_return + paid, length, vec2(0.0));
+    return Outcome(broken || (ended && even), ended && !even && !broken, false, e_return + paid, length, vec2(0.0));
 }
 
 fn observe(to_final: bool) {

@@ -1,0 +1,98 @@
+//! The agents' network over a batch of episodes: utilities of all actions, of the parameters that learn and of the target's.
+
+use merit_sim::gpu::{Gpu, Region};
+
+use crate::LearnError;
+use crate::config::{Config, Network as Kind};
+use crate::dense::{Activate, Stack};
+use crate::kernel::Recorder;
+use crate::net::{Network, Trunk};
+use crate::policy::Itself;
+use crate::replay::Batch;
+use crate::sizes::Sizes;
+
+/// Dense, GRU, dense (`value_decomposition.md` §2), or two hidden layers; it lies at the front of a member's parameters.
+pub fn network(config: &Config, sizes: &Sizes) -> Network {
+    let inputs = sizes.obs + Itself::columns(config, sizes);
+    match config.network {
+        Kind::Ff => Network::feed_forward(0, inputs, config.hidden, sizes.outputs()),
+        Kind::Gru => {
+            let trunk = Trunk::new(0, inputs, config.hidden);
+            Network::recurrent_head(trunk.end(), trunk, sizes.outputs())
+        }
+    }
+}
+
+/// Every episode begins with nothing remembered and is unrolled as a whole.
+pub struct Agents {
+    trunk: Option<crate::recurrent::TrunkLayers>,
+    stack: Stack,
+    /// `[P, SLOTS, B, A, N]`
+    pub q: Region,
+    /// Its derivative; not of a target.
+    pub q_grad: Region,
+}
+
+impl Agents {
+    /// `partials`: where the gradients go; none for a target.
+    ///
+    /// # Errors
+    /// [`LearnError::Gpu`] where the gates do not fit.
+    pub fn new(
+        gpu: &Gpu,
+        net: &Network,
+        activate: Activate,
+        params: &Region,
+        batch: &Batch,
+        sequences: [usize; 2],
+        partials: Option<&Region>,
+    ) -> Result<Self, LearnError> {
+        let shape = &batch.agent_shape;
+        let input = &batch.agent_input;
+        let bytes = 4 * (shape.members * shape.rows * net.outputs()) as u64;
+        let q = gpu.storage("utilities", bytes);
+        let q_grad = gpu.storage("derivatives of utilities", partials.map_or(0, |_| bytes));
+        let trunk = net.trunk.as_ref().map(|trunk| {
+            crate::recurrent::TrunkLayers::new(
+                gpu, shape, sequences, trunk, activate, params, input, partials,
+            )
+        });
+        let trunk = trunk.transpose()?;
+        let below = trunk.as_ref().map_or(input, |t| &t.output);
+        let stack = match partials {
+            Some(partials) => Stack::new(
+                gpu,
+                shape,
+                &net.layers,
+                activate,
+                params,
+                below,
+                trunk.as_ref().map(|t| (&t.output_grad, false)),
+                &q,
+                &q_grad,
+                partials,
+            ),
+            None => Stack::evaluated(gpu, shape, &net.layers, activate, params, below, &q),
+        };
+        Ok(Self {
+            trunk,
+            stack,
+            q,
+            q_grad,
+        })
+    }
+
+    pub fn record_forward(&self, to: &mut Recorder) {
+        if let Some(trunk) = &self.trunk {
+            trunk.record_forward(to);
+        }
+        self.stack.record_forward(to);
+    }
+
+    pub fn record_backward(&self, to: &mut Recorder) {
+        self.stack.record_backward(to);
+        if let Some(trunk) = &self.trunk {
+            trunk.record_backward(to);
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! The losses of value decomposition in burn, recorded once: targets' joint values, and the TD loss with its derivatives
+//! (`value_decomposition.md` §4, `me_igm.md` §3.1 and 3.2).
+
+use burn::tensor::Tensor;
+use merit_sim::gpu::{Gpu, Region};
+
+use crate::LearnError;
+use crate::burn_device::{BurnDevice, Flat, Recorded};
+use crate::decomposition::{Decomposition, Utilities};
+use crate::sizes::Sizes;
+
+/// The tensors in front of the outputs of the networks, in both allocations: utilities of the actions `[P, R, A]`, and the best ones'.
+pub const TAKEN: usize = 0;
+pub const BEST: usize = 1;
+/// In the loss's: targets `[P, R, U]`, and 1 where there is a step `[P, R, 1]`.
+pub const GOAL: usize = 2;
+pub const MASK: usize = 3;
+
+/// What a loss says of a batch, per member: means over its steps.
+pub const DIAGNOSTICS: [&str; 6] = [
+    "td_loss",
+    "td_error",
+    "q_taken",
+    "q_target",
+    "transform_loss",
+    "transform_residual",
+];
+
+struct LossOutputs {
+    taken_grad: Option<Tensor<3>>,
+    net_grads: Vec<Option<Tensor<3>>>,
+    /// `[P, DIAGNOSTICS]`
+    diagnostics: Tensor<2>,
+    /// `[P, R, 1]`: the joint values.
+    joint: Tensor<3>,
+}
+
+/// Recorded kernels, their inputs and outputs. `R` rows of a batch: slots times episodes.
+pub struct QLoss {
+    burn: BurnDevice,
+    /// Utilities, targets, mask, outputs of all networks.
+    pub batch: Flat,
+    /// Utilities and outputs of the mixer's networks, all of the target.
+    pub target: Flat,
+    loss: Recorded<LossOutputs>,
+    target_values: Recorded<Tensor<3>>,
+    /// `[P, R, A]`
+    pub taken_grad: Region,
+    /// `[P, R, width]` of every network.
+    pub net_grads: Vec<Region>,
+    /// `[P, R, U]`: joint values of what would be done next.
+    pub next_values: Region,
+    /// `[P, DIAGNOSTICS]`
+    pub diagnostics: Region,
+}
+
+impl QLoss {
+    /// Records the losses of batches of `rows` rows per member.
+    ///
+    /// # Errors
+    /// [`LearnError::Burn`].
+    pub fn new(
+        gpu: &Gpu,
+        sizes: &Sizes,
+        rows: usize,
+        decomposition: &Decomposition,
+        weighted: bool,
+    ) -> Result<Self, LearnError> {
+        let burn = BurnDevice::new(gpu)?;
+        let utilities = vec![sizes.members, rows, sizes.agents];
+        let of_rows = |width: usize| vec![sizes.members, rows, width];
+        let outputs = decomposition.nets.iter().map(|n| of_rows(n.outputs()));
+        let outputs: Vec<_> = outputs.collect();
+        let first = vec![
+            utilities.clone(),
+            utilities.clone(),
+            of_rows(decomposition.values),
+            of_rows(1),
+        ];
+        let batch = burn.flat(&[first, outputs.clone()].concat())?;
+        let of_target = outputs[..decomposition.mixing].to_vec();
+        let target = burn.flat(&[vec![utilities.clone(), utilities], of_target].concat())?;
+        for flat in [&batch, &target] {
+            gpu.write(&flat.region, &vec![0.0_f32; flat.total_words()]);
+        }
+        let target_values = burn.capture(|| {
+            let q = Utilities {
+                taken: target.tensor(TAKEN),
+                best: target.tensor(BEST),
+            };
+            let nets: Vec<_> = (0..decomposition.mixing)
+                .map(|i| target.tensor(BEST + 1 + i))
+                .collect();
+            // Its own memory, whatever the mixer is.
+            (decomposition.mix)(&q, &nets) * 1.0
+        })?;
+        let loss = burn.capture(|| td_loss(&batch, decomposition, weighted))?;
+        let outputs = &loss.output;
+        let absent = || LearnError::Burn("the loss has no gradient".into());
+        let taken_grad = outputs.taken_grad.as_ref().ok_or_else(absent)?;
+        let net_grads = outputs.net_grads.iter();
+        let net_grads = net_grads.map(|grad| burn.region(grad.as_ref().ok_or_else(absent)?));
+        Ok(Self {
+            taken_grad: burn.region(taken_grad)?,
+            net_grads: net_grads.collect::<Result<_, _>>()?,
+            diagnostics: burn.region(&outputs.diagnostics)?,
+            next_values: burn.region(&target_values.output)?,
+            burn,
+            batch,
+            target,
+            loss,
+            target_values,
+        })
+    }
+
+    /// Where network `i` of the decomposition puts its outputs, those of its target if `target`.
+    pub fn output(&self, i: usize, target: bool) -> Region {
+        if target {
+            self.target.part(BEST + 1 + i)
+        } else {
+            self.batch.part(MASK + 1 + i)
+        }
+    }
+
+    /// Submits the recorded loss. Returns the number of its kernels.
+    ///
+    /// # Errors
+    /// [`LearnError::Burn`].
+    pub fn replay(&self) -> Result<u64, LearnError> {
+        self.loss.replay()?;
+        self.burn.flush()?;
+        Ok(self.loss.launches)
+    }
+
+    /// Submits the target's joint values. Returns the number of kernels.
+    ///
+    /// # Errors
+    /// [`LearnError::Burn`].
+    pub fn replay_target(&self) -> Result<u64, LearnError> {
+        self.target_values.replay()?;
+        self.burn.flush()?;
+        Ok(self.target_values.launches)
+    }
+
+    /// `[P, R, 1]` (or U), what the mixer made of the batch; for diagnostics and tests.
+    ///
+    /// # Errors
+    /// [`LearnError::Burn`].
+    pub fn joint_values(&self) -> Result<Region, LearnError> {
+        self.burn.region(&self.loss.output.joint)
+    }
+}
+
+/// ½ Σ mask (Q_tot - y)² / Σ mask, over the values of a step too where there are several. The members' losses are added, so that the
+/// gradient of a member's part is its own loss's. With transforms: Σ mask (Σ_i OPT_i(q_i) - Q_tot)² / Σ mask, in which neither the
+/// utilities nor the joint value move.
+fn td_loss(batch: &Flat, decomposition: &Decomposition, weighted: bool) -> LossOutputs {
+    let tensor = |i: usize| Tensor::<3>::from_inner(batch.tensor(i));
+    let q = Utilities {
+        taken: tensor(TAKEN).require_grad(),
+        best: tensor(BEST),
+    };
+    let (goal, mask) = (tensor(GOAL), tensor(MASK));
+    let nets: Vec<_> = (0..decomposition.nets.len())
+        .map(|i| tensor(MASK + 1 + i).require_grad())
+        .collect();
+    let (mixer, transforms) = nets.split_at(decomposition.mixing);
+
+    let joint = (decomposition.mix)(&q, mixer);
+    let values = decomposition.values as f64;
+    let steps = mask.clone().sum_dim(1).clamp_min(1.0);
+    // A mean over the steps of a batch, `[P, 1, 1]`.
+    let mean = |x: Tensor<3>| (x * mask.clone()).sum_dim(1) / steps.clone();
+    let over_values = |x: Tensor<3>| x.sum_dim(2) / values;
+
+    let error = joint.clone() - goal.clone();
+    let square = error.clone() * error.clone();
+    let fitted = decomposition
+        .fit
+        .as_ref()
+        .map(|fit| fit(&q.taken.clone().detach(), transforms));
+    let td_loss = match (&fitted, weighted) {
+        (Some(fitted), true) => {
+            // A step that moves Q_tot towards the transforms' sum counts whole, another one half (`me_igm.md` §3.4).
+            let above = joint.clone().detach().greater(fitted.clone().detach());
+            let falls = error.clone().detach().greater_equal_elem(0.0);
+            let agrees = above.equal(falls).float();
+            let weight = (agrees * 0.5 + 0.5) * mask.clone();
+            let all = weight.clone().sum_dim(1).clamp_min(0.5);
+            (square * 0.5 * weight).sum_dim(1) / all
+        }
+        _ => mean(over_values(square) * 0.5),
+    };
+    let (transform_loss, residual) = match fitted {
+        Some(fitted) => {
+            let apart = fitted - joint.clone().detach();
+            (
+                mean(apart.clone() * apart.clone()),
+                mean(apart.detach().abs()),
+            )
+        }
+        None => (td_loss.clone() * 0.0, td_loss.clone() * 0.0),
+    };
+    let loss = td_loss.clone() + transform_loss.clone();
+    let mut grads = loss.sum().backward();
+    let of_steps = |x: Tensor<3>| mean(over_values(x));
+    let said = [
+        td_loss,
+        of_steps(error.abs()),
+        of_steps(joint.clone()),
+        of_steps(goal),
+        transform_loss,
+        residual,
+    ];
+    let said = said.map(|x| {
+        let [members, ..] = x.dims();
+        x.inner().reshape([members, 1])
+    });
+    // Gradients get memory of their own: our kernels know no strides.
+    let own = |grad: Tensor<3>| grad * 1.0;
+    LossOutputs {
+        taken_grad: q.taken.grad_remove(&mut grads).map(own),
+        net_grads: nets
+            .iter()
+            .map(|n| n.grad_remove(&mut grads).map(own))
+            .collect(),
+        diagnostics: Tensor::cat(said.to_vec(), 1),
+        joint: joint.inner() * 1.0,
+    }
+}

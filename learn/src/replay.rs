@@ -1,0 +1,526 @@
+//! Replay of whole episodes that never leaves the device (`value_decomposition.md` §1).
+//!
+//! The environments write into a ring of steps, each into its own slot: that is the replay. An index says in which steps episodes ended;
+//! a batch is drawn from it and gathered into padded sequences, slot after slot, `[P, SLOTS, B, A, …]`. Slot `l` of an episode is
+//! what action `l` was chosen from; behind its last step lies what it ended with, where the step limit cut it, for a value to
+//! bootstrap from. Slots behind the longest episode of the batch are not computed.
+
+use merit_sim::env::{EnvIo, EnvSpec};
+use merit_sim::gpu::{Gpu, Region};
+use merit_sim::registry::{Batch as Environments, Driver};
+
+use crate::LearnError;
+use crate::burn_device::Flat;
+use crate::config::Config;
+use crate::dense::{Live, Rows, Shape};
+use crate::kernel::{Bind, Constants, Kernel, Recorder};
+use crate::policy::{Context, Itself};
+use crate::sizes::Sizes;
+
+const TICK: &str = include_str!("../../shaders/learn/tick.wgsl");
+const RNG: &str = include_str!("../../shaders/common/rng.wgsl");
+pub(crate) const EPISODES: &str = include_str!("../../shaders/learn/episodes.wgsl");
+
+/// Workgroups of the gathering kernels at most: enough for any device, few enough that a dispatch is one.
+const GATHER_GROUPS: usize = 1024;
+
+/// Sizes of the ring and of what is drawn from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplaySizes {
+    /// Steps of an environment that the ring holds.
+    pub capacity: usize,
+    /// Ends of cut episodes that are kept of each environment.
+    pub kept: usize,
+    /// Episodes of a batch, `B`.
+    pub batch: usize,
+    /// Slots of an episode, the one behind its last step included; a whole number of chunks of rows.
+    pub slots: usize,
+    pub max_steps: usize,
+}
+
+impl ReplaySizes {
+    /// # Errors
+    /// [`LearnError::Config`] where the replay is too small for the environment's episodes.
+    pub fn new(config: &Config, spec: &EnvSpec) -> Result<Self, LearnError> {
+        let capacity = (config.replay / config.envs as u64) as usize;
+        // What is collected next, the longest episode and what is seen behind it.
+        let least = config.rollout + spec.max_steps + 2;
+        if capacity < least {
+            return Err(LearnError::Config(format!(
+                "replay = {}: {} environments keep {capacity} steps each, and {} with its episodes of up to {} steps needs {least}; set replay to {} or more",
+                config.replay,
+                config.envs,
+                config.env,
+                spec.max_steps,
+                least * config.envs
+            )));
+        }
+        if config.total_steps / config.envs as u64 >= 1 << 31 {
+            return Err(LearnError::Config(format!(
+                "total_steps = {}: an environment can count 2^31 steps, so envs = {} allow {}",
+                config.total_steps,
+                config.envs,
+                config.envs as u64 * ((1 << 31) - 1)
+            )));
+        }
+        // Rows of a slot times slots in whole chunks of weight gradients.
+        let quantum = 256 / gcd(256, config.batch);
+        // Some references count one step more than the limit says.
+        let slots = (spec.max_steps + 2).next_multiple_of(quantum);
+        Ok(Self {
+            capacity,
+            kept: capacity / spec.max_steps + 2,
+            batch: config.batch,
+            slots,
+            max_steps: spec.max_steps,
+        })
+    }
+
+    /// Rows of states of a batch, per member.
+    pub fn rows(&self) -> usize {
+        self.slots * self.batch
+    }
+
+    /// Bytes of the replay itself, of one member: what the documentation says (`docs/algorithms/value-decomposition.md`).
+    pub fn bytes(&self, envs: usize, sizes: &Sizes) -> u64 {
+        let agent = sizes.obs + sizes.actions.mask() + sizes.actions.words() + 2;
+        // Rewards and deaths of agents; both kinds of end and the index of the ends.
+        let step = sizes.agents * agent + sizes.state + 3;
+        let end = sizes.agents * sizes.obs + sizes.state;
+        4 * (envs * (self.capacity * step + self.kept * end)) as u64
+    }
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// The environments' batch: as many slots and steps as the ring has.
+pub fn environments(config: &Config, replay: &ReplaySizes) -> Environments {
+    Environments {
+        seeds: config.seeds_from(config.seed),
+        envs_per_member: config.envs,
+        steps: replay.capacity,
+        slots: replay.capacity,
+        driver: Driver::External,
+        ..Environments::default()
+    }
+}
+
+/// Says before anything is allocated how large a replay the adapter can hold.
+///
+/// # Errors
+/// [`LearnError::Gpu`], with the largest number of steps that fits.
+pub fn check_fits(gpu: &Gpu, config: &Config, spec: &EnvSpec) -> Result<(), LearnError> {
+    let all = [
+        ("the replay's observations", spec.agents * spec.obs),
+        ("the replay's states", spec.state),
+        (
+            "the replay's action masks",
+            spec.agents * spec.actions.mask(),
+        ),
+    ];
+    for (what, words) in all {
+        let per_step = 4 * (config.seeds * words).max(1) as u64;
+        gpu.check_fits(what, per_step, config.replay, "steps of replay")?;
+    }
+    Ok(())
+}
+
+/// The index of the ring, and what a batch needs that the ring does not keep.
+pub struct Replay {
+    pub sizes: ReplaySizes,
+    /// `[CAPACITY, P, E] u32`: steps that episodes ended in.
+    ends: Region,
+    /// `[P, E, 2] u32`: episodes so far, and the first that is there.
+    counts: Region,
+    kept_obs: Region,
+    kept_state: Region,
+    /// `[P, B, 4] u32`
+    pub drawn: Region,
+    keep: Kernel,
+    index: Kernel,
+    draw: Kernel,
+    envs: usize,
+    members: usize,
+}
+
+impl Replay {
+    /// `keys: [P]` for the drawing.
+    pub fn new(c: &Context<'_>, io: &EnvIo, sizes: ReplaySizes, keys: &Region) -> Self {
+        let (gpu, s) = (c.gpu, c.sizes);
+        let envs = s.members * s.envs;
+        let words = |what: &str, n: usize| gpu.storage(what, 4 * n as u64);
+        let obs_words = s.agents * s.obs;
+        let kept_obs = words("ends of cut episodes", sizes.kept * envs * obs_words);
+        let kept_state = words("states of cut episodes", sizes.kept * envs * s.state);
+        let ends = words("ends of episodes", sizes.capacity * envs);
+        let counts = words("episodes", 2 * envs);
+        let before = words("episodes in front", s.members * (s.envs + 1));
+        let drawn = words("drawn episodes", 4 * s.members * sizes.batch);
+        let constants = Constants::default()
+            .uint("GROUPS", envs)
+            .uint("ENVS", s.envs)
+            .uint("T", s.steps)
+            .uint("CAPACITY", sizes.capacity)
+            .uint("BATCH", sizes.batch)
+            .uint("OBS_WORDS", obs_words)
+            .uint("STATE_WORDS", s.state)
+            .uint("MAX_STEPS", sizes.max_steps)
+            .uint("KEPT", sizes.kept);
+        let keep = [
+            Bind::Tick(c.ticks),
+            Bind::Read(&io.truncated),
+            Bind::Read(&io.final_obs),
+            Bind::Read(&io.final_state),
+            Bind::Write(&kept_obs),
+            Bind::Write(&kept_state),
+        ];
+        let index = [
+            Bind::Tick(c.ticks),
+            Bind::Read(&io.terminated),
+            Bind::Read(&io.truncated),
+            Bind::Write(&ends),
+            Bind::Write(&counts),
+        ];
+        let draw = [
+            Bind::Tick(c.ticks),
+            Bind::Read(&ends),
+            Bind::Read(&counts),
+            Bind::Read(keys),
+            Bind::Write(&before),
+            Bind::Write(&drawn),
+        ];
+        let kernel = |entry: &str, files: &[&str], binds: &[Bind<'_>]| {
+            Kernel::new(gpu, entry, &constants, files, binds)
+        };
+        let file = include_str!("../../shaders/learn/keep_ends.wgsl");
+        let keep = kernel("keep_ends", &[TICK, file], &keep);
+        let file = include_str!("../../shaders/learn/index_episodes.wgsl");
+        let index = kernel("index_episodes", &[TICK, file], &index);
+        let file = include_str!("../../shaders/learn/draw_episodes.wgsl");
+        let draw = kernel("draw_episodes", &[TICK, RNG, file], &draw);
+        Self {
+            sizes,
+            ends,
+            counts,
+            kept_obs,
+            kept_state,
+            drawn,
+            keep,
+            index,
+            draw,
+            envs,
+            members: s.members,
+        }
+    }
+
+    /// Behind a step of the environments.
+    pub fn record_step(&self, to: &mut Recorder, tick: usize) {
+        self.keep.record(to, tick, [self.envs, 1, 1]);
+    }
+
+    /// Behind the steps of an update; `tick`: of the last one.
+    pub fn record_index(&self, to: &mut Recorder, tick: usize) {
+        self.index.record(to, tick, [self.envs.div_ceil(64), 1, 1]);
+    }
+
+    pub fn record_draw(&self, to: &mut Recorder, tick: usize) {
+        self.draw.record(to, tick, [self.members, 1, 1]);
+    }
+
+    /// What a checkpoint needs beside the ring: name, region, shape, whether whole numbers.
+    pub fn saved(&self) -> Vec<(&'static str, &Region, Vec<usize>, bool)> {
+        let (s, envs) = (&self.sizes, self.envs);
+        let words = |region: &Region| (region.size / 4) as usize;
+        vec![
+            ("replay.ends", &self.ends, vec![s.capacity, envs], true),
+            ("replay.counts", &self.counts, vec![envs, 2], true),
+            (
+                "replay.kept_obs",
+                &self.kept_obs,
+                vec![words(&self.kept_obs)],
+                false,
+            ),
+            (
+                "replay.kept_state",
+                &self.kept_state,
+                vec![words(&self.kept_state)],
+                false,
+            ),
+        ]
+    }
+
+    /// `[P, E, 2]`: episodes so far, and the first that is there.
+    pub fn counts(&self) -> &Region {
+        &self.counts
+    }
+}
+
+/// Where in a learner's burn allocation a batch leaves what the loss reads.
+pub struct Places<'a> {
+    pub batch: &'a Flat,
+    /// Words at which the mask `[P, SLOTS, B]` begins.
+    pub mask: usize,
+}
+
+/// A drawn batch as the networks read it.
+pub struct Batch {
+    pub agent_input: Rows,
+    pub state_input: Rows,
+    /// States, and behind them what the agents did; and what they would do next, for the target. Where a network sees that.
+    pub joint_input: Option<[Rows; 2]>,
+    /// `[P, SLOTS, B, A] u32`: what was done.
+    pub done: Region,
+    /// `[P, SLOTS, B, A] u32`: what would be done next.
+    pub next: Region,
+    /// `[P, SLOTS, B, A, N] f32`
+    pub allowed: Region,
+    /// `[P, SLOTS, B] f32`
+    pub rewards: Region,
+    pub agent_shape: Shape,
+    pub state_shape: Shape,
+    live: Kernel,
+    agents: Kernel,
+    states: Kernel,
+    joint: Option<[Kernel; 2]>,
+    outcomes: Kernel,
+    agent_rows: usize,
+    members: usize,
+    /// Workgroups of the gathering of agents, of states and of states with actions.
+    groups: [usize; 3],
+}
+
+impl Batch {
+    /// `stride`: words of a member's parameters. `widths`: of hidden layers of agents, and of networks of the state.
+    /// `joint`: whether a network sees what all agents do.
+    ///
+    /// # Errors
+    /// [`LearnError::Gpu`] where a batch does not fit.
+    #[allow(clippy::too_many_arguments)] // Everything that a batch is made of.
+    pub fn new(
+        c: &Context<'_>,
+        config: &Config,
+        io: &EnvIo,
+        replay: &Replay,
+        widths: [usize; 2],
+        joint: bool,
+        places: &Places<'_>,
+    ) -> Result<Self, LearnError> {
+        let (gpu, s, r) = (c.gpu, c.sizes, &replay.sizes);
+        let (state_rows, agent_rows) = (r.rows(), r.rows() * s.agents);
+        let columns = s.obs + Itself::columns(config, s);
+        let joint_columns = if joint { s.agents * s.outputs() } else { 0 };
+        let widest = columns.max(3 * widths[0]).max(s.outputs());
+        let episode = 4 * (s.members * r.slots) as u64;
+        for (what, width) in [
+            ("a batch's agent networks", s.agents * widest),
+            ("a batch's states", (s.state + joint_columns).max(widths[1])),
+        ] {
+            gpu.check_fits(
+                what,
+                episode * width as u64,
+                r.batch as u64,
+                "episodes in a batch",
+            )?;
+        }
+        let padded = |n: usize| n.next_multiple_of(4);
+        let shape = |rows: usize, widths: &[usize]| {
+            let mut shape = Shape::new(gpu, s.members, rows, c.stride, widths, c.by_rows);
+            shape.live = Some(Live::new(gpu, shape.chunks()));
+            shape
+        };
+        let agent_shape = shape(agent_rows, &[widths[0], padded(columns)]);
+        let state_shape = shape(state_rows, &[widths[1], padded(s.state)]);
+        let words = |what: &str, n: usize| gpu.storage(what, 4 * (s.members * n) as u64);
+        let agent_input = Rows::padded(gpu, "agents of a batch", s.members * agent_rows, columns);
+        let state_input = Rows::padded(gpu, "states of a batch", s.members * state_rows, s.state);
+        let with_joint = || {
+            Rows::padded(
+                gpu,
+                "states and actions of a batch",
+                s.members * state_rows,
+                s.state + joint_columns,
+            )
+        };
+        let joint_input = joint.then(|| [with_joint(), with_joint()]);
+        let done = words("actions of a batch", agent_rows);
+        let next = words("next actions of a batch", agent_rows);
+        let allowed = words("masks of a batch", agent_rows * s.outputs());
+        let rewards = words("rewards of a batch", state_rows);
+        let (Some(of_agents), Some(of_states)) = (&agent_shape.live, &state_shape.live) else {
+            return Err(LearnError::Config("a batch has no live rows".into()));
+        };
+
+        // Steps in whole chunks of both kinds of rows.
+        let quantum = |chunk: usize, per_slot: usize| chunk / gcd(chunk, per_slot);
+        let [a, b] = [
+            quantum(agent_shape.chunk, r.batch * s.agents),
+            quantum(state_shape.chunk, r.batch),
+        ];
+        let constants = Constants::default()
+            .uint("DRAWS", s.members * r.batch)
+            .uint("SLOTS", r.slots)
+            .uint("QUANTUM", a / gcd(a, b) * b)
+            .uints("ROWS", &[r.batch * s.agents, r.batch])
+            .uints("CHUNK", &[agent_shape.chunk, state_shape.chunk])
+            .uints("CHUNKS", &[agent_shape.chunks(), state_shape.chunks()])
+            .uint("ENTRY", Live::STRIDE);
+        let file = include_str!("../../shaders/learn/live_steps.wgsl");
+        let binds = [
+            Bind::Read(&replay.drawn),
+            Bind::Write(of_agents.region()),
+            Bind::Write(of_states.region()),
+        ];
+        let live = Kernel::new(gpu, "live_steps", &constants, &[file], &binds);
+
+        let of_agent_rows = agent_shape.live_rows(None);
+        let of_state_rows = state_shape.live_rows(None);
+        let live_rows =
+            |region: &'_ Option<Region>| region.clone().unwrap_or_else(|| rewards.clone());
+        let (of_agent_rows, of_state_rows) = (live_rows(&of_agent_rows), live_rows(&of_state_rows));
+        let groups = |rows: usize, stride: usize| (rows * stride).div_ceil(64).min(GATHER_GROUPS);
+        let threads = |rows: usize, stride: usize| 64 * groups(rows, stride);
+        let episodes = episode_constants(s, r);
+        let live_file = agent_shape.live_file();
+        let constants = episodes
+            .clone()
+            .uint("ROWS", agent_rows)
+            .uint("INPUT", agent_input.stride)
+            .uint("OBS", s.obs)
+            .uint(
+                "ACTION",
+                if config.obs_last_action {
+                    s.outputs()
+                } else {
+                    0
+                },
+            )
+            .uint("ID", if config.obs_agent_id { s.agents } else { 0 })
+            .uint("THREADS", threads(agent_rows, agent_input.stride))
+            .uint("DRAWN", 4)
+            .uint("LIVE", 5);
+        let binds = [
+            Bind::Read(&io.obs),
+            Bind::Read(&replay.kept_obs),
+            Bind::Read(&io.actions),
+            Bind::Write(&agent_input.region),
+            Bind::Read(&replay.drawn),
+            Bind::Read(&of_agent_rows),
+        ];
+        let file = include_str!("../../shaders/learn/gather_agents.wgsl");
+        let files = [EPISODES, live_file, file];
+        let agents = Kernel::new(gpu, "gather_agents", &constants, &files, &binds);
+
+        let of_states = |rows: &Rows, actions: &Region, joint: usize| {
+            let constants = episodes
+                .clone()
+                .uint("ROWS", state_rows)
+                .uint("INPUT", rows.stride)
+                .uint("STATE", s.state)
+                .uint("N", s.outputs())
+                .uint("JOINT", joint)
+                .uint("THREADS", threads(state_rows, rows.stride))
+                .uint("DRAWN", 4)
+                .uint("LIVE", 5);
+            let binds = [
+                Bind::Read(&io.state),
+                Bind::Read(&replay.kept_state),
+                Bind::Write(actions),
+                Bind::Write(&rows.region),
+                Bind::Read(&replay.drawn),
+                Bind::Read(&of_state_rows),
+            ];
+            let file = include_str!("../../shaders/learn/gather_states.wgsl");
+            let files = [EPISODES, live_file, file];
+            Kernel::new(gpu, "gather_states", &constants, &files, &binds)
+        };
+        let states = of_states(&state_input, &done, 0);
+        let joint = joint_input.as_ref().map(|[now, after]| {
+            [
+                of_states(now, &done, joint_columns),
+                of_states(after, &next, joint_columns),
+            ]
+        });
+
+        let constants = episodes
+            .uint("ROWS", agent_rows)
+            .uint("N", s.outputs())
+            .float("REWARD_SCALE", config.reward_scale)
+            .uint("MASK", places.mask)
+            .uint("DRAWN", 7);
+        let binds = [
+            Bind::Read(&io.actions),
+            Bind::Read(&io.avail),
+            Bind::Read(&io.reward),
+            Bind::Write(&done),
+            Bind::Write(&allowed),
+            Bind::Write(&places.batch.region),
+            Bind::Write(&rewards),
+            Bind::Read(&replay.drawn),
+        ];
+        let file = include_str!("../../shaders/learn/gather_outcomes.wgsl");
+        let outcomes = Kernel::new(
+            gpu,
+            "gather_outcomes",
+            &constants,
+            &[EPISODES, file],
+            &binds,
+        );
+        let joint_stride = joint_input.as_ref().map_or(0, |[rows, _]| rows.stride);
+        Ok(Self {
+            groups: [
+                groups(agent_rows, agent_input.stride),
+                groups(state_rows, state_input.stride),
+                groups(state_rows, joint_stride),
+            ],
+            agent_input,
+            state_input,
+            joint_input,
+            done,
+            next,
+            allowed,
+            rewards,
+            agent_shape,
+            state_shape,
+            live,
+            agents,
+            states,
+            joint,
+            outcomes,
+            agent_rows,
+            members: s.members,
+        })
+    }
+
+    /// From what was drawn to what the networks read.
+    pub fn record_gather(&self, to: &mut Recorder) {
+        let [agents, states, joint] = self.groups;
+        self.live.record(to, 0, [1, 1, 1]);
+        self.outcomes
+            .record(to, 0, [self.agent_rows.div_ceil(64), self.members, 1]);
+        self.agents.record(to, 0, [agents, self.members, 1]);
+        self.states.record(to, 0, [states, self.members, 1]);
+        if let Some([now, _]) = &self.joint {
+            now.record(to, 0, [joint, self.members, 1]);
+        }
+    }
+
+    /// Behind the kernel that says what would be done next.
+    pub fn record_gather_next(&self, to: &mut Recorder) {
+        if let Some([_, next]) = &self.joint {
+            next.record(to, 0, [self.groups[2], self.members, 1]);
+        }
+    }
+}
+
+/// For `episodes.wgsl`.
+pub(crate) fn episode_constants(s: &Sizes, r: &ReplaySizes) -> Constants {
+    Constants::default()
+        .uint("BATCH", r.batch)
+        .uint("CAPACITY", r.capacity)
+        .uint("GROUPS", s.members * s.envs)
+        .uint("AGENTS", s.agents)
+        .uint("MAX_STEPS", r.max_steps)
+        .uint("KEPT", r.kept)
+}
