@@ -25,7 +25,7 @@ pub struct Train {
     /// Environment, as `merit envs` lists them
     #[arg(long)]
     env: Option<String>,
-    /// Algorithm: ippo, mappo, coma, dae or gpae
+    /// Algorithm: ippo, mappo, coma, coma_pg, dae or gpae
     #[arg(long)]
     algo: Option<String>,
     /// Environment steps of each seed: 200k, 1M, 1e7

@@ -67,7 +67,7 @@ impl Actor {
                 trained.members - 1
             )));
         }
-        let net = crate::networks(config, &trained).actor;
+        let net = crate::actor_network(config, &trained);
         let words = parameters(&net, checkpoint, trained.members, member)?;
         let sizes = Sizes {
             members: 1,

@@ -22,6 +22,8 @@ pub enum Algo {
     Mappo,
     /// PPO with the counterfactual advantage of a critic of the own actions.
     Coma,
+    /// COMA by itself: a policy gradient, a critic that is taught TD(λ) targets of a target network.
+    ComaPg,
     /// Difference advantage estimation: GAE less what a learned reward model expects without the agent.
     Dae,
     /// Generalised per-agent advantage estimation: values that see what the others did.
@@ -35,6 +37,7 @@ impl Algo {
             Self::Ippo => "ippo",
             Self::Mappo => "mappo",
             Self::Coma => "coma",
+            Self::ComaPg => "coma_pg",
             Self::Dae => "dae",
             Self::Gpae => "gpae",
         }
@@ -108,6 +111,15 @@ pub enum CriticActions {
     None,
 }
 
+/// How `coma_pg` steps along its gradients; the other algorithms have Adam.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Optimiser {
+    Adam,
+    /// PyMARL's: the gradient over the root of its mean square, of which 0.99 is kept.
+    Rmsprop,
+}
+
 /// Everything that decides what a run computes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -177,6 +189,20 @@ pub struct Config {
     /// DAE: reward models, whose mean is used.
     pub reward_models: usize,
 
+    /// `coma_pg`: λ of the critic's targets.
+    pub td_lambda: f64,
+    /// `coma_pg`: probability of a uniform action among the available ones to begin with, …
+    pub epsilon_start: f64,
+    /// … in the end, …
+    pub epsilon_finish: f64,
+    /// … and the environment steps (per member) between, over which it changes linearly.
+    pub epsilon_anneal: u64,
+    /// `coma_pg`: steps of the critic between two copies to the target network, rounded up to whole updates.
+    pub target_interval: u64,
+    /// `coma_pg`: width of the critic's hidden layers.
+    pub critic_hidden: usize,
+    pub optimiser: Optimiser,
+
     /// Environment steps (per member) over which the weight of shaped rewards falls linearly from 1 to 0, in environments
     /// that have them (JaxMARL's Overcooked: 2.5M); 0 leaves the environment's own coefficient.
     pub reward_shaping_horizon: u64,
@@ -242,6 +268,13 @@ impl Default for Config {
             dae_beta: 0.1,
             dae_shaped_target: true,
             reward_models: 2,
+            td_lambda: 0.8,
+            epsilon_start: 0.5,
+            epsilon_finish: 0.01,
+            epsilon_anneal: 100_000,
+            target_interval: 200,
+            critic_hidden: 128,
+            optimiser: Optimiser::Adam,
             reward_shaping_horizon: 0,
             log_every: 10_000,
             checkpoint_every: 200_000,
@@ -423,6 +456,7 @@ const PRESETS: &[(&str, &str)] = &[
     ("brax.ippo", include_str!("../../configs/brax.ippo.toml")),
     ("brax.mappo", include_str!("../../configs/brax.mappo.toml")),
     ("coma", include_str!("../../configs/coma.toml")),
+    ("coma_pg", include_str!("../../configs/coma_pg.toml")),
     ("gpae", include_str!("../../configs/gpae.toml")),
     (
         "mabrax.ippo",
@@ -437,6 +471,10 @@ const PRESETS: &[(&str, &str)] = &[
     (
         "overcooked.ippo",
         include_str!("../../configs/overcooked.ippo.toml"),
+    ),
+    (
+        "smax.coma_pg",
+        include_str!("../../configs/smax.coma_pg.toml"),
     ),
     ("smax.ippo", include_str!("../../configs/smax.ippo.toml")),
     ("smax.mappo", include_str!("../../configs/smax.mappo.toml")),
@@ -473,7 +511,8 @@ fn presets(env: &str, algo: &str) -> Result<Vec<Layer>, ConfigError> {
 /// The names that a text key takes, where it is a choice.
 fn choices(key: &str) -> Option<&'static [&'static str]> {
     match key {
-        "algo" => Some(&["ippo", "mappo", "coma", "dae", "gpae"]),
+        "algo" => Some(&["ippo", "mappo", "coma", "coma_pg", "dae", "gpae"]),
+        "optimiser" => Some(&["adam", "rmsprop"]),
         "trace" => Some(&["dt", "st", "it", "none", "full"]),
         "actor_ratio" => Some(&["behaviour", "geppo", "weighted"]),
         "critic_actions" => Some(&["concat", "none"]),
@@ -490,6 +529,8 @@ impl Config {
         match key {
             "reuse" | "trace" | "eta" | "actor_ratio" | "critic_actions" => self.algo == Algo::Gpae,
             "dae_beta" | "dae_shaped_target" | "reward_models" => self.algo == Algo::Dae,
+            "td_lambda" | "epsilon_start" | "epsilon_finish" | "epsilon_anneal"
+            | "target_interval" | "critic_hidden" | "optimiser" => self.algo == Algo::ComaPg,
             _ => true,
         }
     }
@@ -599,6 +640,10 @@ impl Config {
             "1 or more",
         )?;
         fraction("dae_beta", self.dae_beta)?;
+        fraction("td_lambda", self.td_lambda)?;
+        fraction("epsilon_start", self.epsilon_start)?;
+        fraction("epsilon_finish", self.epsilon_finish)?;
+        count("target_interval", self.target_interval, 1 << 50)?;
         weight("ent_coef", self.ent_coef)?;
         weight("vf_coef", self.vf_coef)?;
 
@@ -778,6 +823,7 @@ mod tests {
             "trace",
             "actor_ratio",
             "critic_actions",
+            "optimiser",
         ] {
             for name in choices(key).expect("a choice") {
                 Config::resolve(&[set(&[&format!("{key}={name}")])]).expect("resolves");
@@ -793,7 +839,7 @@ mod tests {
         );
         assert_eq!(
             error(&["algo=mapo"]),
-            "--set: `algo` cannot be `mapo`; it takes ippo, mappo, coma, dae or gpae, did you mean `mappo`?"
+            "--set: `algo` cannot be `mapo`; it takes ippo, mappo, coma, coma_pg, dae or gpae, did you mean `mappo`?"
         );
         assert_eq!(
             error(&["envs=-4"]),

@@ -203,7 +203,7 @@ impl RewardModel {
                 &input.rows,
                 &memory,
                 reset_in,
-                minibatches,
+                (minibatches.constants(), &minibatches.order),
                 &ppo.adam.partials,
             )?;
             Ok::<_, GpuError>((memory, trunk))

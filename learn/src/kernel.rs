@@ -38,7 +38,8 @@ pub struct Tick {
     pub before: u32,
     /// What an epoch permutes, per member.
     pub items: u32,
-    pub pad: u32,
+    /// Share of exploration in what is drawn, where a policy mixes it in.
+    pub epsilon: f32,
 }
 
 impl Tick {

@@ -4,7 +4,9 @@ pub mod actor;
 pub mod adam;
 pub mod burn_device;
 pub mod categorical;
+pub mod checkpoint;
 pub mod coma;
+pub mod coma_pg;
 pub mod config;
 pub mod credit;
 pub mod dae;
@@ -17,6 +19,7 @@ pub mod gae;
 pub mod gaussian;
 pub mod gpae;
 pub mod gru;
+pub mod held;
 pub mod init;
 pub mod ippo;
 pub mod kernel;
@@ -39,6 +42,8 @@ pub mod taken;
 mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_coma;
 #[cfg(test)]
 mod tests_credit;
 pub mod timing;
@@ -68,14 +73,18 @@ impl From<merit_sim::registry::EnvError> for LearnError {
     }
 }
 
-/// The networks that `config` describes.
-pub fn networks(config: &config::Config, sizes: &sizes::Sizes) -> ppo::Networks {
+/// The policy's network of what `config` describes.
+pub fn actor_network(config: &config::Config, sizes: &sizes::Sizes) -> net::Network {
     match config.algo {
-        config::Algo::Ippo => ippo::networks(config, sizes),
-        config::Algo::Mappo => mappo::networks(config, sizes),
-        config::Algo::Coma => coma::networks(config, sizes),
-        config::Algo::Dae => dae::networks(config, sizes),
-        config::Algo::Gpae => gpae::networks(config, sizes),
+        config::Algo::Ippo => ippo::networks(config, sizes).actor,
+        config::Algo::Mappo => mappo::networks(config, sizes).actor,
+        config::Algo::Coma => coma::networks(config, sizes).actor,
+        config::Algo::ComaPg => {
+            let [actor, _] = coma_pg::networks(config, sizes);
+            actor
+        }
+        config::Algo::Dae => dae::networks(config, sizes).actor,
+        config::Algo::Gpae => gpae::networks(config, sizes).actor,
     }
 }
 
@@ -92,6 +101,7 @@ pub fn make(gpu: &Gpu, config: &config::Config) -> Result<Box<dyn learner::Learn
         config::Algo::Ippo => Box::new(ippo::Ippo::new(gpu, config, env)?),
         config::Algo::Mappo => Box::new(mappo::Mappo::new(gpu, config, env)?),
         config::Algo::Coma => Box::new(coma::Coma::new(gpu, config, env)?),
+        config::Algo::ComaPg => Box::new(coma_pg::ComaPg::new(gpu, config, env)?),
         config::Algo::Dae => Box::new(dae::Dae::new(gpu, config, env)?),
         config::Algo::Gpae => Box::new(gpae::Gpae::new(gpu, config, env)?),
     })

@@ -19,6 +19,7 @@ const MLP: &str = include_str!("../../shaders/learn/mlp.wgsl");
 const MLP_ROW: &str = include_str!("../../shaders/learn/mlp_row.wgsl");
 const MLP_ROW_BLOCK: &str = include_str!("../../shaders/learn/mlp_row_block.wgsl");
 const SAMPLE_CATEGORICAL: &str = include_str!("../../shaders/learn/sample_categorical.wgsl");
+const SAMPLE_MIXTURE: &str = include_str!("../../shaders/learn/sample_mixture.wgsl");
 const SAMPLE_GAUSSIAN: &str = include_str!("../../shaders/learn/sample_gaussian.wgsl");
 const POLICY: &str = include_str!("../../shaders/learn/policy.wgsl");
 const VALUE: &str = include_str!("../../shaders/learn/value.wgsl");
@@ -403,6 +404,36 @@ impl Policy {
         log_probs: &Region,
         remembered: Option<Remembered<'_>>,
     ) -> Self {
+        // What draws an action and writes it.
+        let draws = match c.sizes.actions {
+            ActionSpace::Discrete(_) => ["", SAMPLE_CATEGORICAL],
+            ActionSpace::Continuous(_) => [DENSITY, SAMPLE_GAUSSIAN],
+        };
+        Self::drawing(c, net, io, keys, log_probs, remembered, draws)
+    }
+
+    /// The same for discrete actions, drawn uniformly among the available ones with the tick's probability ε.
+    pub fn exploring(
+        c: &Context<'_>,
+        net: &Network,
+        io: &EnvIo,
+        keys: &Region,
+        log_probs: &Region,
+        remembered: Option<Remembered<'_>>,
+    ) -> Self {
+        let draws = ["", SAMPLE_MIXTURE];
+        Self::drawing(c, net, io, keys, log_probs, remembered, draws)
+    }
+
+    fn drawing(
+        c: &Context<'_>,
+        net: &Network,
+        io: &EnvIo,
+        keys: &Region,
+        log_probs: &Region,
+        remembered: Option<Remembered<'_>>,
+        [density, sample]: [&str; 2],
+    ) -> Self {
         let inputs = Inputs::observations(&io.obs);
         let constants = constants(c, net);
         let io_binds = [
@@ -411,11 +442,6 @@ impl Policy {
             Bind::Write(&io.actions),
             Bind::Write(log_probs),
         ];
-        // What draws an action and writes it.
-        let [density, sample] = match c.sizes.actions {
-            ActionSpace::Discrete(_) => ["", SAMPLE_CATEGORICAL],
-            ActionSpace::Continuous(_) => [DENSITY, SAMPLE_GAUSSIAN],
-        };
         let Some(remembered) = remembered else {
             let files = [RNG, density, sample, POLICY];
             let tiles =

@@ -9,7 +9,8 @@ use merit_sim::registry::{self, Batch, Driver, EnvOptions};
 use crate::LearnError;
 use crate::adam::{self, Adam, AdamConfig};
 use crate::burn_device::BurnDevice;
-use crate::config::{ActorRatio, Config, Network as Kind};
+use crate::checkpoint::{Contents, Parameters};
+use crate::config::{ActorRatio, Config, Network as Kind, Optimiser};
 use crate::credit::Credit;
 use crate::dead_units::DeadUnits;
 use crate::dense::{Activate, Rows, Shape, Stack};
@@ -18,7 +19,7 @@ use crate::distribution::{Distribution, Parts};
 use crate::evaluate::Evaluation;
 use crate::gae::{Estimates, Gae};
 use crate::kernel::{Bind, Constants, Kernel, Recorder, Tick, Ticks};
-use crate::learner::{Array, Checkpoint, Learner, MemberReport, Timing};
+use crate::learner::{Checkpoint, Learner, MemberReport, Timing};
 use crate::loss::{Coefficients, Input, Loss};
 use crate::minibatch::{Minibatches, Samples, TICK, items_of_one};
 use crate::net::{Network, Trunk, UNIFORM_WORDS};
@@ -337,6 +338,7 @@ impl Ppo {
                 &AdamConfig {
                     epsilon: config.adam_eps,
                     max_grad_norm: max_grad_norms(config, &networks),
+                    rule: Optimiser::Adam,
                 },
                 &config.each(|m| m.learning_rate as f32),
                 &ticks,
@@ -481,8 +483,8 @@ impl Ppo {
                     .as_ref()
                     .map_or(&distribution.values_grad, |t| &t.output_grad),
             );
-            let stacks = [("actor", &actor), ("critic", &critic_stack)];
-            let dead_units = DeadUnits::new(gpu, members, rows, stacks);
+            let stacks = [("actor", &actor, rows), ("critic", &critic_stack, rows)];
+            let dead_units = DeadUnits::new(gpu, members, stacks);
             let learner = Self {
                 policy: Policy::new(
                     &context,
@@ -930,94 +932,26 @@ impl Ppo {
         saved
     }
 
+    fn contents(&self) -> Contents<'_> {
+        let parameters = Parameters {
+            words: &self.adam.params,
+            stride: self.networks.stride(),
+            arrays: self.networks.arrays(),
+        };
+        Contents {
+            gpu: &self.gpu,
+            members: self.sizes.members,
+            parameters: vec![parameters],
+            memory: self.saved(),
+        }
+    }
+
     pub fn checkpoint(&self) -> Result<Checkpoint, LearnError> {
-        let mut checkpoint = Checkpoint::new();
-        let params: Vec<f32> = self.gpu.read(&self.adam.params)?;
-        let members = params.chunks_exact(self.networks.stride());
-        for (name, place, shape) in self.networks.arrays() {
-            let data = members
-                .clone()
-                .flat_map(|m| m[place.clone()].iter().copied())
-                .collect();
-            let shape = [vec![self.sizes.members], shape].concat();
-            checkpoint.insert(name, Array::F32 { shape, data });
-        }
-        for (name, region, shape) in self.saved() {
-            checkpoint.insert(
-                name,
-                Array::F32 {
-                    shape,
-                    data: self.gpu.read(&region)?,
-                },
-            );
-        }
-        let snapshot = self.env.snapshot(&self.gpu)?;
-        checkpoint.insert(
-            "env.snapshot".into(),
-            Array::U8 {
-                shape: vec![snapshot.len()],
-                data: snapshot,
-            },
-        );
-        checkpoint.insert(
-            "counters".into(),
-            Array::U64 {
-                shape: vec![1],
-                data: vec![self.updates_done],
-            },
-        );
-        Ok(checkpoint)
+        self.contents().save(&*self.env, self.updates_done)
     }
 
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), LearnError> {
-        let wrong = |name: &str, what: &str| LearnError::Checkpoint(format!("`{name}` {what}"));
-        let find = |name: &str| {
-            checkpoint
-                .get(name)
-                .ok_or_else(|| wrong(name, "is missing"))
-        };
-        let floats = |name: &str, shape: &[usize]| match find(name)? {
-            Array::F32 { shape: found, data } if found == shape => Ok(data),
-            Array::F32 { shape: found, .. } => Err(wrong(
-                name,
-                &format!("has shape {found:?}, this run needs {shape:?}"),
-            )),
-            _ => Err(wrong(name, "does not hold f32")),
-        };
-        // Everything is looked at before anything is written: a refused checkpoint leaves the learner as it was.
-        let stride = self.networks.stride();
-        let mut params: Vec<f32> = self.gpu.read(&self.adam.params)?;
-        for (name, place, shape) in self.networks.arrays() {
-            let data = floats(&name, &[vec![self.sizes.members], shape].concat())?;
-            for (member, values) in params
-                .chunks_exact_mut(stride)
-                .zip(data.chunks_exact(place.len()))
-            {
-                member[place.clone()].copy_from_slice(values);
-            }
-        }
-        let saved = self.saved();
-        let contents: Vec<_> = saved
-            .iter()
-            .map(|(n, _, shape)| floats(n, shape))
-            .collect::<Result<_, _>>()?;
-        let Array::U64 { data: counters, .. } = find("counters")? else {
-            return Err(wrong("counters", "does not hold u64"));
-        };
-        let [updates_done] = counters[..] else {
-            return Err(wrong("counters", "holds another number of counters"));
-        };
-        let Array::U8 { data: snapshot, .. } = find("env.snapshot")? else {
-            return Err(wrong("env.snapshot", "does not hold u8"));
-        };
-        self.env
-            .restore(&self.gpu, snapshot)
-            .map_err(|e| wrong("env.snapshot", &e.to_string()))?;
-        self.gpu.write(&self.adam.params, &params);
-        for ((_, region, _), data) in saved.iter().zip(contents) {
-            self.gpu.write(region, data);
-        }
-        self.updates_done = updates_done;
+        self.updates_done = self.contents().restore(&*self.env, checkpoint)?;
         Ok(())
     }
 }
@@ -1062,7 +996,7 @@ fn recurrent(
             input,
             &memory,
             &resets.reset_in,
-            minibatches,
+            (minibatches.constants(), &minibatches.order),
             &adam.partials,
         )?);
         memories.push(memory);
@@ -1077,7 +1011,7 @@ fn recurrent(
 }
 
 /// WebGPU does not copy within one buffer, so a kernel does. `log_probs`: carried with the actions, where they are.
-fn carry_kernel(
+pub(crate) fn carry_kernel(
     gpu: &Gpu,
     s: &Sizes,
     io: &EnvIo,

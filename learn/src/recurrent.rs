@@ -4,8 +4,7 @@ use merit_sim::gpu::{Gpu, GpuError, Region};
 
 use crate::dense::{Activate, Backward, Forward, Grad, Rows, Shape};
 use crate::gru::{GruMemory, GruScan};
-use crate::kernel::{Bind, Kernel, Recorder};
-use crate::minibatch::Minibatches;
+use crate::kernel::{Bind, Constants, Kernel, Recorder};
 use crate::net::Trunk;
 use crate::policy::Context;
 
@@ -53,7 +52,7 @@ pub struct TrunkStack {
 }
 
 impl TrunkStack {
-    /// `input`: in the order `[P, T, R]`.
+    /// `input`: in the order `[P, T, R]`; `constants` and `order` say which sequences a minibatch has (`minibatch.wgsl`).
     ///
     /// # Errors
     /// [`GpuError::TooLarge`].
@@ -65,7 +64,7 @@ impl TrunkStack {
         input: &Rows,
         memory: &Memory,
         reset_in: &Region,
-        minibatches: &Minibatches,
+        (constants, order): (Constants, &Region),
         partials: &Region,
     ) -> Result<Self, GpuError> {
         let (gpu, hidden) = (c.gpu, trunk.hidden());
@@ -90,7 +89,7 @@ impl TrunkStack {
             x_grad: words(3 * samples),
             hidden_grad: words(3 * samples),
         };
-        let constants = minibatches.constants().uint("HIDDEN", hidden);
+        let constants = constants.uint("HIDDEN", hidden);
         let sources = [
             include_str!("../../shaders/learn/tick.wgsl"),
             include_str!("../../shaders/learn/minibatch.wgsl"),
@@ -98,7 +97,7 @@ impl TrunkStack {
         ];
         let binds = [
             Bind::Tick(c.ticks),
-            Bind::Write(&minibatches.order),
+            Bind::Write(order),
             Bind::Read(reset_in),
             Bind::Read(&memory.start),
             Bind::Write(&scan.reset_in),

@@ -1255,6 +1255,7 @@ fn adam_and_clipping_equal_the_formulas() {
         &ends,
         &AdamConfig {
             epsilon,
+            rule: crate::config::Optimiser::Adam,
             max_grad_norm: vec![max_grad_norm as f32; 2],
         },
         &rates,

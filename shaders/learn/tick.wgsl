@@ -11,5 +11,5 @@ struct Tick {
     anneal: f32,
     before: u32,
     items: u32,
-    pad: u32,
+    epsilon: f32,
 }
