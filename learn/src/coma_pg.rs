@@ -26,6 +26,7 @@ use crate::net::{Network, UNIFORM_WORDS};
 use crate::policy::{Context, Policy, Remembered, Resets, Value, View};
 use crate::ppo::{Networks, carry_kernel, keys, shaping_weight};
 use crate::recurrent::{Memory, TrunkStack};
+use crate::replaced::Replaced;
 use crate::rng::Purpose;
 use crate::sizes::Sizes;
 use crate::timing::Timestamps;
@@ -65,6 +66,7 @@ pub struct Actor {
     pub net: Network,
     policy: Policy,
     memory: Option<Remembering>,
+    replaced: Option<Replaced>,
     gather: Kernel,
     gather_groups: [usize; 3],
     trunk: Option<TrunkStack>,
@@ -326,6 +328,9 @@ impl ComaPg {
         if let Some(m) = memory {
             to.copy(&m.before_last, &m.memory.state);
             m.resets.record(to);
+        }
+        if let Some(replaced) = &self.actor.replaced {
+            replaced.record(to);
         }
         self.timestamps.end_rollout(to.encoder());
     }
@@ -701,12 +706,17 @@ impl Parts<'_> {
             &logits_grad,
             &adam.partials,
         );
+        let log_probs = self.words("log-probabilities", s.slots() * s.rows());
+        let remembered = memory
+            .as_ref()
+            .map(|m| (&m.resets.reset_in, &m.memory.start));
+        let replaced = Replaced::new(&context, &net, self.env, &log_probs, remembered);
         let policy = Policy::exploring(
             &context,
             &net,
             io,
             &keys(gpu, &seeds, Purpose::Act),
-            &self.words("log-probabilities", s.slots() * s.rows()),
+            &log_probs,
             memory.as_ref().map(|m| Remembered {
                 memory: &m.memory.state,
                 carried: &m.carried,
@@ -714,6 +724,7 @@ impl Parts<'_> {
         );
         Ok(Actor {
             policy,
+            replaced,
             gather: kernel("coma_gather"),
             gather_groups: [s.samples().div_ceil(8), s.members, 1],
             gradient: kernel("coma_gradient"),

@@ -111,6 +111,16 @@ pub enum CriticActions {
     None,
 }
 
+/// Gradient steps of an update over several rollouts (`ppo_family.md` §8.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReuseSteps {
+    /// As many as over the newest alone.
+    Same,
+    /// Every epoch goes over all of them.
+    All,
+}
+
 /// How `coma_pg` steps along its gradients; the other algorithms have Adam.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -188,6 +198,11 @@ pub struct Config {
     pub dae_shaped_target: bool,
     /// DAE: reward models, whose mean is used.
     pub reward_models: usize,
+
+    /// GPAE: gradient steps over older rollouts.
+    pub reuse_steps: ReuseSteps,
+    /// GPAE: how far the network whose values estimate follows the critic when an update begins; 1: it is the critic.
+    pub target_polyak: f64,
 
     /// `coma_pg`: λ of the critic's targets.
     pub td_lambda: f64,
@@ -268,6 +283,8 @@ impl Default for Config {
             dae_beta: 0.1,
             dae_shaped_target: true,
             reward_models: 2,
+            reuse_steps: ReuseSteps::Same,
+            target_polyak: 1.0,
             td_lambda: 0.8,
             epsilon_start: 0.5,
             epsilon_finish: 0.01,
@@ -512,6 +529,7 @@ fn presets(env: &str, algo: &str) -> Result<Vec<Layer>, ConfigError> {
 fn choices(key: &str) -> Option<&'static [&'static str]> {
     match key {
         "algo" => Some(&["ippo", "mappo", "coma", "coma_pg", "dae", "gpae"]),
+        "reuse_steps" => Some(&["same", "all"]),
         "optimiser" => Some(&["adam", "rmsprop"]),
         "trace" => Some(&["dt", "st", "it", "none", "full"]),
         "actor_ratio" => Some(&["behaviour", "geppo", "weighted"]),
@@ -527,7 +545,8 @@ impl Config {
     /// Whether this algorithm looks at `key`.
     pub fn looks_at(&self, key: &str) -> bool {
         match key {
-            "reuse" | "trace" | "eta" | "actor_ratio" | "critic_actions" => self.algo == Algo::Gpae,
+            "reuse" | "trace" | "eta" | "actor_ratio" | "critic_actions" | "reuse_steps"
+            | "target_polyak" => self.algo == Algo::Gpae,
             "dae_beta" | "dae_shaped_target" | "reward_models" => self.algo == Algo::Dae,
             "td_lambda" | "epsilon_start" | "epsilon_finish" | "epsilon_anneal"
             | "target_interval" | "critic_hidden" | "optimiser" => self.algo == Algo::ComaPg,
@@ -640,6 +659,9 @@ impl Config {
             "1 or more",
         )?;
         fraction("dae_beta", self.dae_beta)?;
+        let polyak = self.target_polyak;
+        let holds = polyak > 0.0 && polyak <= 1.0;
+        number("target_polyak", polyak, holds, "a number above 0, to 1")?;
         fraction("td_lambda", self.td_lambda)?;
         fraction("epsilon_start", self.epsilon_start)?;
         fraction("epsilon_finish", self.epsilon_finish)?;
@@ -824,6 +846,7 @@ mod tests {
             "actor_ratio",
             "critic_actions",
             "optimiser",
+            "reuse_steps",
         ] {
             for name in choices(key).expect("a choice") {
                 Config::resolve(&[set(&[&format!("{key}={name}")])]).expect("resolves");

@@ -10,7 +10,7 @@ use crate::LearnError;
 use crate::adam::{self, Adam, AdamConfig};
 use crate::burn_device::BurnDevice;
 use crate::checkpoint::{Contents, Parameters};
-use crate::config::{ActorRatio, Config, Network as Kind, Optimiser};
+use crate::config::{ActorRatio, Config, Network as Kind, Optimiser, ReuseSteps};
 use crate::credit::Credit;
 use crate::dead_units::DeadUnits;
 use crate::dense::{Activate, Rows, Shape, Stack};
@@ -231,6 +231,8 @@ pub struct Ppo {
     carry: Kernel,
     evaluation: Option<Evaluation>,
     updates_done: u64,
+    /// What an algorithm saves besides: name, region, shape.
+    pub also_saved: Vec<(String, Region, Vec<usize>)>,
 }
 
 /// What recurrent networks add: one trunk that actor and critic share, or one each.
@@ -316,7 +318,8 @@ impl Ppo {
         let columns = networks.view.columns(&sizes);
         let widths = [config.hidden, sizes.obs, columns].map(|n| n.next_multiple_of(4));
         let shape = Shape::new(gpu, members, rows, stride, &widths, by_rows);
-        let ticks = Ticks::new(gpu, sizes.steps + 2 + sizes.epochs * sizes.minibatches);
+        let most_steps = gradient_steps(config, &sizes, sizes.reuse as u64);
+        let ticks = Ticks::new(gpu, sizes.steps + 2 + most_steps as usize);
         let sharers = if config.scale_clip_eps {
             sizes.agents as f64
         } else {
@@ -543,6 +546,7 @@ impl Ppo {
                 recurrent,
                 evaluation: None,
                 updates_done: 0,
+                also_saved: vec![],
                 networks,
                 ticks,
                 adam,
@@ -734,6 +738,7 @@ impl Ppo {
             slot: 0,
             step: first,
             items: self.rollouts() as u32,
+            first: u32::from(done == 0),
             ..Tick::default()
         };
         self.ticks.set(self.rollouts_tick(), all);
@@ -744,11 +749,22 @@ impl Ppo {
             let weights = self.config.each(|m| (m.ent_coef * left) as f32);
             self.gpu.write(&self.loss.entropy_weight, &weights);
         }
-        for i in 0..s.epochs * s.minibatches {
-            let step = done * (s.epochs * s.minibatches) as u64 + i as u64 + 1;
+        let config = &self.config;
+        let steps = |update: u64| gradient_steps(config, &s, update + 1);
+        let before = match self.config.reuse_steps {
+            ReuseSteps::Same => done * steps(done),
+            // As many rollouts as there were, then as many as are kept.
+            ReuseSteps::All => {
+                let filling = done.min(s.reuse as u64);
+                (0..filling).map(steps).sum::<u64>() + (done - filling) * steps(done)
+            }
+        };
+        let of_an_epoch = (steps(done) as usize / s.epochs).max(1);
+        for i in 0..steps(done) as usize {
+            let step = before + i as u64 + 1;
             let [correction_1, correction_2] = adam::corrections(step);
             let tick = Tick {
-                draw: (done * s.epochs as u64 + (i / s.minibatches) as u64) as u32,
+                draw: (done * s.epochs as u64 + (i / of_an_epoch) as u64) as u32,
                 minibatch: (i % (self.rollouts() * s.minibatches)) as u32,
                 items: (self.rollouts() * items_of_one(&s)) as u32,
                 first: u32::from(i == 0),
@@ -765,6 +781,11 @@ impl Ppo {
             self.env.set_reward_shaping(&self.gpu, weight);
         }
         Recorder::new(&self.gpu)
+    }
+
+    /// Gradient steps of the update under way.
+    pub fn gradient_steps(&self) -> usize {
+        gradient_steps(&self.config, &self.sizes, self.updates_done + 1) as usize
     }
 
     /// Tick of everything that is for all rollouts; that of the newest alone is tick 0.
@@ -832,7 +853,8 @@ impl Ppo {
         let episodes = words
             .chunks_exact(EpisodeStats::WORDS)
             .map(EpisodeStats::from_words);
-        let diagnostics = self.diagnostics.read(&self.gpu)?;
+        let steps = gradient_steps(&self.config, &self.sizes, self.updates_done.max(1));
+        let diagnostics = self.diagnostics.read(&self.gpu, steps)?;
         let credit = self.credit.read(&self.gpu)?;
         let dead_units = self.dead_units.read(&self.gpu)?;
         let reports = episodes
@@ -885,6 +907,7 @@ impl Ppo {
                 vec![EpisodeStats::WORDS, s.members * s.envs],
             ),
         ];
+        saved.extend(self.also_saved.iter().cloned());
         // One rollout is over; of several, those to come learn from.
         let slots = if s.reuse > 1 { s.slots() } else { 1 };
         let envs = s.members * s.envs;
@@ -959,6 +982,15 @@ impl Ppo {
 /// JaxMARL's annealing of shaped rewards (`overcooked_and_small_games.md` §6): constant within an update.
 pub(crate) fn shaping_weight(steps: u64, horizon: u64) -> f32 {
     (1.0 - steps as f64 / horizon as f64).max(0.0) as f32
+}
+
+/// Gradient steps of an update, where so many rollouts have begun.
+fn gradient_steps(config: &Config, sizes: &Sizes, begun: u64) -> u64 {
+    let of_one = (sizes.epochs * sizes.minibatches) as u64;
+    match config.reuse_steps {
+        ReuseSteps::Same => of_one,
+        ReuseSteps::All => of_one * begun.min(sizes.reuse as u64),
+    }
 }
 
 /// The trunks of recurrent networks, and what they remember; nothing for feed-forward ones.

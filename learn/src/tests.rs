@@ -439,7 +439,7 @@ pub(crate) mod network {
             ppo.diagnostics.record_explained_variance(to);
         });
         let (goal, values, s) = (read(&ppo.estimates.goal), read(&ppo.values), ppo.sizes);
-        let found = ppo.diagnostics.read(gpu()).expect("readable");
+        let found = ppo.diagnostics.read(gpu(), 1).expect("readable");
         let variance = |x: &[f64]| {
             let mean = x.iter().sum::<f64>() / x.len() as f64;
             x.iter().map(|x| (x - mean).powi(2)).sum::<f64>()

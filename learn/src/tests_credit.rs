@@ -331,7 +331,7 @@ fn critics_see_what_the_others_did_and_policies_judge_what_is_stored() {
             assert_eq!(rollouts, (update + 1).min(2));
             ppo.value.record(&mut to, all, rollouts);
             let old = gpae.off_policy.as_ref().expect("two rollouts");
-            old.policy.record(&mut to, all, rollouts);
+            old.policy.record_all(&mut to, all, rollouts, ppo.rollout());
             to.submit();
             let newest = ppo.rollout();
             let io = ppo.env.io().clone();
