@@ -46,6 +46,10 @@ mod tests;
 mod tests_coma;
 #[cfg(test)]
 mod tests_credit;
+#[cfg(test)]
+mod tests_reuse;
+#[cfg(test)]
+mod tests_sequential;
 pub mod timing;
 pub mod train;
 

@@ -285,7 +285,7 @@ fn others_of(ppo: &Ppo, actions: &[u32], i: usize) -> Vec<f64> {
 }
 
 /// The input of a critic of the others for row `i`: state, number, actions.
-fn central(ppo: &Ppo, world: &[f64], actions: &[u32], i: usize) -> Vec<f64> {
+pub(crate) fn central(ppo: &Ppo, world: &[f64], actions: &[u32], i: usize) -> Vec<f64> {
     let env = i / AGENTS;
     let mut input = world[env * ppo.sizes.state..(env + 1) * ppo.sizes.state].to_vec();
     input.extend((0..AGENTS).map(|a| f64::from(u8::from(a == i % AGENTS))));
