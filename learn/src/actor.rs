@@ -69,7 +69,7 @@ impl Actor {
                 trained.members - 1
             )));
         }
-        let net = crate::acting(config, &trained);
+        let net = crate::actor_network(config, &trained);
         let words = parameters(&net, checkpoint, trained.members, member)?;
         let sizes = Sizes {
             members: 1,

@@ -2,6 +2,7 @@
 
 use merit_sim::gpu::{Gpu, Region};
 
+use crate::config::Optimiser;
 use crate::dense::Shape;
 use crate::kernel::{Bind, Constants, Kernel, Recorder, Ticks};
 
@@ -12,6 +13,8 @@ const SOURCES: [&str; 2] = [
 
 pub const BETA_1: f64 = 0.9;
 pub const BETA_2: f64 = 0.999;
+/// PyMARL's RMSprop: how much of the mean square is kept.
+pub const RMSPROP_ALPHA: f64 = 0.99;
 
 /// Parameters `[P, stride]` with their optimisers' state.
 pub struct Adam {
@@ -37,6 +40,7 @@ pub struct AdamConfig {
     pub epsilon: f64,
     /// A bound for each optimiser.
     pub max_grad_norm: Vec<f32>,
+    pub rule: Optimiser,
 }
 
 impl Adam {
@@ -66,6 +70,7 @@ impl Adam {
             .zip(&first)
             .map(|(end, first)| end - first)
             .collect();
+        let rmsprop = config.rule == Optimiser::Rmsprop;
         let constants = Constants::default()
             .uint("MEMBERS", members)
             .uint("STRIDE", stride)
@@ -74,7 +79,8 @@ impl Adam {
             .uints("FIRST", &first)
             .uints("LENGTH", &lengths)
             .float("BETA_1", BETA_1)
-            .float("BETA_2", BETA_2)
+            .float("BETA_2", if rmsprop { RMSPROP_ALPHA } else { BETA_2 })
+            .flag("RMSPROP", rmsprop)
             .float("EPSILON", config.epsilon)
             .floats("MAX_NORM", &config.max_grad_norm);
         let kernel = |entry: &str| {

@@ -56,7 +56,15 @@ impl Coma {
             let files = [TICK, include_str!("../../shaders/learn/coma.wgsl")];
             let actor = &ppo.networks().actor;
             Self {
-                policy: StoredPolicy::new(&ppo.context(), actor, &io, &probabilities, true, memory),
+                policy: StoredPolicy::new(
+                    &ppo.context(),
+                    actor,
+                    &io,
+                    &probabilities,
+                    true,
+                    memory,
+                    None,
+                ),
                 estimator: Kernel::new(gpu, "coma", &constants, &files, &binds),
                 probabilities,
                 ppo,
@@ -68,7 +76,7 @@ impl Coma {
     /// Q of every own action in every slot, the policy's mean of it, advantages, targets.
     pub fn record_estimates(&self, to: &mut Recorder) {
         self.ppo.record_values(to);
-        self.policy.record(to, 0, 1);
+        self.policy.record(to, 0);
         self.record_advantages(to);
     }
 

@@ -22,6 +22,8 @@ pub enum Algo {
     Mappo,
     /// PPO with the counterfactual advantage of a critic of the own actions.
     Coma,
+    /// COMA by itself: a policy gradient, a critic that is taught TD(λ) targets of a target network.
+    ComaPg,
     /// Difference advantage estimation: GAE less what a learned reward model expects without the agent.
     Dae,
     /// Generalised per-agent advantage estimation: values that see what the others did.
@@ -47,6 +49,7 @@ impl Algo {
             Self::Ippo => "ippo",
             Self::Mappo => "mappo",
             Self::Coma => "coma",
+            Self::ComaPg => "coma_pg",
             Self::Dae => "dae",
             Self::Gpae => "gpae",
             Self::Iql => "iql",
@@ -188,6 +191,25 @@ pub enum CriticActions {
     None,
 }
 
+/// Gradient steps of an update over several rollouts (`ppo_family.md` §8.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReuseSteps {
+    /// As many as over the newest alone.
+    Same,
+    /// Every epoch goes over all of them.
+    All,
+}
+
+/// How `coma_pg` steps along its gradients; the other algorithms have Adam.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Optimiser {
+    Adam,
+    /// PyMARL's: the gradient over the root of its mean square, of which 0.99 is kept.
+    Rmsprop,
+}
+
 /// Everything that decides what a run computes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -257,6 +279,28 @@ pub struct Config {
     /// DAE: reward models, whose mean is used.
     pub reward_models: usize,
 
+    /// GPAE: gradient steps over older rollouts.
+    pub reuse_steps: ReuseSteps,
+    /// GPAE: how far the network whose values estimate follows the critic when an update begins; 1: it is the critic. Value
+    /// decomposition: how far the target follows in a copy, 1 for all the way.
+    pub target_polyak: f64,
+
+    /// `coma_pg` and value decomposition: λ of the targets, 0 for one step.
+    pub td_lambda: f64,
+    /// `coma_pg` and value decomposition: probability of a uniform action among the available ones to begin with, …
+    pub epsilon_start: f64,
+    /// … in the end, …
+    pub epsilon_finish: f64,
+    /// … and the environment steps (per member) between, over which it changes linearly.
+    pub epsilon_anneal: u64,
+    /// `coma_pg`: steps of the critic between two copies to the target network, rounded up to whole updates. Value decomposition: gradient
+    /// steps between them.
+    pub target_interval: u64,
+    /// `coma_pg`: width of the critic's hidden layers.
+    pub critic_hidden: usize,
+    /// `coma_pg` and value decomposition.
+    pub optimiser: Optimiser,
+
     /// Value decomposition: environment steps (per member) that the replay holds.
     pub replay: u64,
     /// Value decomposition: episodes of a gradient step.
@@ -265,16 +309,6 @@ pub struct Config {
     pub gradient_steps: usize,
     /// Value decomposition: environment steps (per member) before the first gradient step.
     pub learning_starts: u64,
-    /// Value decomposition: gradient steps between two copies of the parameters to the target's.
-    pub target_interval: usize,
-    /// Value decomposition: share of the parameters that a copy takes, 1 for all of them.
-    pub target_tau: f64,
-    /// Value decomposition: λ of the targets, 0 for one step.
-    pub td_lambda: f64,
-    /// Value decomposition: ε of the first step, after `epsilon_steps` environment steps (per member), and how many those are.
-    pub epsilon_start: f64,
-    pub epsilon_end: f64,
-    pub epsilon_steps: u64,
     /// Value decomposition: what agents are told beside the observation.
     pub obs_last_action: bool,
     pub obs_agent_id: bool,
@@ -368,16 +402,19 @@ impl Default for Config {
             dae_beta: 0.1,
             dae_shaped_target: true,
             reward_models: 2,
+            reuse_steps: ReuseSteps::Same,
+            target_polyak: 1.0,
+            td_lambda: 0.8,
+            epsilon_start: 0.5,
+            epsilon_finish: 0.01,
+            epsilon_anneal: 100_000,
+            target_interval: 200,
+            critic_hidden: 128,
+            optimiser: Optimiser::Adam,
             replay: 50_000,
             batch: 32,
             gradient_steps: 1,
             learning_starts: 2_000,
-            target_interval: 25,
-            target_tau: 1.0,
-            td_lambda: 0.6,
-            epsilon_start: 1.0,
-            epsilon_end: 0.05,
-            epsilon_steps: 100_000,
             obs_last_action: true,
             obs_agent_id: true,
             reward_scale: 1.0,
@@ -576,6 +613,7 @@ const PRESETS: &[(&str, &str)] = &[
     ("brax.ippo", include_str!("../../configs/brax.ippo.toml")),
     ("brax.mappo", include_str!("../../configs/brax.mappo.toml")),
     ("coma", include_str!("../../configs/coma.toml")),
+    ("coma_pg", include_str!("../../configs/coma_pg.toml")),
     ("gpae", include_str!("../../configs/gpae.toml")),
     (
         "mabrax.ippo",
@@ -590,6 +628,10 @@ const PRESETS: &[(&str, &str)] = &[
     (
         "overcooked.ippo",
         include_str!("../../configs/overcooked.ippo.toml"),
+    ),
+    (
+        "smax.coma_pg",
+        include_str!("../../configs/smax.coma_pg.toml"),
     ),
     ("smax.ippo", include_str!("../../configs/smax.ippo.toml")),
     ("smax.mappo", include_str!("../../configs/smax.mappo.toml")),
@@ -640,13 +682,15 @@ fn presets(env: &str, algo: &str) -> Result<Vec<Layer>, ConfigError> {
 fn choices(key: &str) -> Option<&'static [&'static str]> {
     match key {
         "algo" => Some(&[
-            "ippo", "mappo", "coma", "dae", "gpae", "iql", "vdn", "qmix", "qplex", "me_qmix",
-            "me_qplex",
+            "ippo", "mappo", "coma", "coma_pg", "dae", "gpae", "iql", "vdn", "qmix", "qplex",
+            "me_qmix", "me_qplex",
         ]),
         "positivity" => Some(&["abs", "softplus", "square"]),
         "transform" => Some(&["affine", "mlp2", "residual", "identity"]),
         "soft_next" => Some(&["resample", "stored"]),
         "entropy_estimate" => Some(&["exact", "stored"]),
+        "reuse_steps" => Some(&["same", "all"]),
+        "optimiser" => Some(&["adam", "rmsprop"]),
         "trace" => Some(&["dt", "st", "it", "none", "full"]),
         "actor_ratio" => Some(&["behaviour", "geppo", "weighted"]),
         "critic_actions" => Some(&["concat", "none"]),
@@ -661,15 +705,21 @@ impl Config {
     /// Whether this algorithm looks at `key`.
     pub fn looks_at(&self, key: &str) -> bool {
         match key {
-            "reuse" | "trace" | "eta" | "actor_ratio" | "critic_actions" => self.algo == Algo::Gpae,
+            "reuse" | "trace" | "eta" | "actor_ratio" | "critic_actions" | "reuse_steps" => {
+                self.algo == Algo::Gpae
+            }
+            "target_polyak" => self.algo == Algo::Gpae || self.algo.decomposes_values(),
             "dae_beta" | "dae_shaped_target" | "reward_models" => self.algo == Algo::Dae,
-            "replay" | "batch" | "gradient_steps" | "learning_starts" | "target_interval"
-            | "target_tau" | "td_lambda" | "obs_last_action" | "obs_agent_id" | "reward_scale" => {
-                self.algo.decomposes_values()
+            "replay" | "batch" | "gradient_steps" | "learning_starts" | "obs_last_action"
+            | "obs_agent_id" | "reward_scale" => self.algo.decomposes_values(),
+            "target_interval" | "td_lambda" | "optimiser" => {
+                self.algo == Algo::ComaPg || self.algo.decomposes_values()
             }
-            "epsilon_start" | "epsilon_end" | "epsilon_steps" => {
-                self.algo.decomposes_values() && !self.algo.max_entropy()
+            "epsilon_start" | "epsilon_finish" | "epsilon_anneal" => {
+                self.algo == Algo::ComaPg
+                    || self.algo.decomposes_values() && !self.algo.max_entropy()
             }
+            "critic_hidden" => self.algo == Algo::ComaPg,
             "mixing_embed" | "positivity" => matches!(self.algo, Algo::Qmix | Algo::MeQmix),
             "hyper_hidden" => self.algo.duplex() || matches!(self.algo, Algo::Qmix | Algo::MeQmix),
             "attention_kernels" | "attention_layers" | "attention_hidden" => self.algo.duplex(),
@@ -798,14 +848,16 @@ impl Config {
             "1 or more",
         )?;
         fraction("dae_beta", self.dae_beta)?;
+        let polyak = self.target_polyak;
+        let holds = polyak > 0.0 && polyak <= 1.0;
+        number("target_polyak", polyak, holds, "a number above 0, to 1")?;
+        fraction("td_lambda", self.td_lambda)?;
+        fraction("epsilon_start", self.epsilon_start)?;
+        fraction("epsilon_finish", self.epsilon_finish)?;
+        count("target_interval", self.target_interval, 1 << 50)?;
         count("replay", self.replay, 1 << 30)?;
         count("batch", self.batch as u64, 1 << 12)?;
         count("gradient_steps", self.gradient_steps as u64, 1 << 10)?;
-        count("target_interval", self.target_interval as u64, 1 << 30)?;
-        fraction("target_tau", self.target_tau)?;
-        fraction("td_lambda", self.td_lambda)?;
-        fraction("epsilon_start", self.epsilon_start)?;
-        fraction("epsilon_end", self.epsilon_end)?;
         number(
             "reward_scale",
             self.reward_scale,
@@ -1009,6 +1061,8 @@ mod tests {
             "transform",
             "soft_next",
             "entropy_estimate",
+            "optimiser",
+            "reuse_steps",
         ] {
             for name in choices(key).expect("a choice") {
                 Config::resolve(&[set(&[&format!("{key}={name}")])]).expect("resolves");
@@ -1024,7 +1078,7 @@ mod tests {
         );
         assert_eq!(
             error(&["algo=mapo"]),
-            "--set: `algo` cannot be `mapo`; it takes ippo, mappo, coma, dae, gpae, iql, vdn, qmix, qplex, me_qmix or me_qplex, did you mean `mappo`?"
+            "--set: `algo` cannot be `mapo`; it takes ippo, mappo, coma, coma_pg, dae, gpae, iql, vdn, qmix, qplex, me_qmix or me_qplex, did you mean `mappo`?"
         );
         assert_eq!(
             error(&["envs=-4"]),

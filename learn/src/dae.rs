@@ -61,7 +61,8 @@ impl Dae {
             }
             let memory = ppo.recurrent.as_ref().map(Recurrent::of_actor);
             let actor = &ppo.networks().actor;
-            let policy = StoredPolicy::new(&context, actor, &io, &probabilities, true, memory);
+            let policy =
+                StoredPolicy::new(&context, actor, &io, &probabilities, true, memory, None);
             let discount =
                 config.each(|m| [m.gamma, m.gae_lambda, m.dae_beta, 0.0].map(|x| x as f32));
             let discount = gpu.storage_from("discounts", &discount);
@@ -108,7 +109,7 @@ impl Dae {
     /// Values of all steps, expected rewards of all own actions, the policy's mean of them, advantages, targets.
     pub fn record_estimates(&self, to: &mut Recorder) {
         self.ppo.record_values(to);
-        self.policy.record(to, 0, 1);
+        self.policy.record(to, 0);
         for model in &self.models {
             model.value.record(to, 0, 1);
         }
@@ -203,7 +204,7 @@ impl RewardModel {
                 &input.rows,
                 &memory,
                 reset_in,
-                minibatches,
+                (minibatches.constants(), &minibatches.order),
                 &ppo.adam.partials,
             )?;
             Ok::<_, GpuError>((memory, trunk))

@@ -21,15 +21,10 @@ struct Layer {
 }
 
 impl DeadUnits {
-    /// Of the hidden layers of these stacks, for minibatches of `rows` samples a member.
-    pub fn new(
-        gpu: &Gpu,
-        members: usize,
-        rows: usize,
-        stacks: [(&'static str, &Stack); 2],
-    ) -> Self {
+    /// Of the hidden layers of these stacks, each with the samples of its minibatches per member.
+    pub fn new(gpu: &Gpu, members: usize, stacks: [(&'static str, &Stack, usize); 2]) -> Self {
         let mut layers = Vec::new();
-        for (network, stack) in stacks {
+        for (network, stack, rows) in stacks {
             for (activations, hidden) in stack.hidden() {
                 let share = gpu.storage("dead units", 4 * members as u64);
                 let constants = Constants::default()

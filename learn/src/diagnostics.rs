@@ -39,8 +39,6 @@ pub struct Diagnostics {
     minibatch: Kernel,
     explained_variance: Kernel,
     members: usize,
-    /// Minibatches of an update.
-    minibatches: usize,
     /// Whether actor and critic have a norm each.
     two_norms: bool,
     /// Whether the policy is a Gaussian, of which the mean deviation over an action's numbers is told.
@@ -93,7 +91,6 @@ impl Diagnostics {
             explained_variance: kernel("explained_variance"),
             sums,
             members: sizes.members,
-            minibatches: sizes.epochs * sizes.minibatches,
             two_norms: optimisers > 1,
             gaussian: !log_std.is_empty(),
         }
@@ -109,17 +106,21 @@ impl Diagnostics {
         self.explained_variance.record(to, 0, [self.members, 1, 1]);
     }
 
-    /// By name, per member. Waits for the device.
+    /// By name, per member; `minibatches`: those of the last update. Waits for the device.
     ///
     /// # Errors
     /// [`GpuError::Lost`].
-    pub fn read(&self, gpu: &Gpu) -> Result<Vec<BTreeMap<String, f64>>, GpuError> {
+    pub fn read(
+        &self,
+        gpu: &Gpu,
+        minibatches: u64,
+    ) -> Result<Vec<BTreeMap<String, f64>>, GpuError> {
         let sums: Vec<f32> = gpu.read(&self.sums)?;
         let member = |words: &[f32]| {
             let means = MEANS
                 .iter()
                 .zip(words)
-                .map(|(k, &w)| (*k, f64::from(w) / self.minibatches as f64));
+                .map(|(k, &w)| (*k, f64::from(w) / minibatches as f64));
             let means = means.filter(|(k, _)| match *k {
                 "critic_grad_norm" => self.two_norms,
                 "action_std" => self.gaussian,

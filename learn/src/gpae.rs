@@ -11,7 +11,8 @@ use crate::config::{Config, CriticActions, Trace};
 use crate::credit::Traces;
 use crate::gae::Estimates;
 use crate::kernel::{Bind, Constants, Kernel, Recorder};
-use crate::policy::{StoredPolicy, View};
+use crate::minibatch::TICK;
+use crate::policy::{Context, StoredPolicy, Value, View};
 use crate::ppo::{ActorCritic, Networks, Ppo, Recurrent};
 use crate::sizes::Sizes;
 
@@ -19,6 +20,16 @@ pub struct Gpae {
     pub ppo: Ppo,
     pub off_policy: Option<OffPolicy>,
     pub estimator: Estimator,
+    pub target: Option<Target>,
+}
+
+/// A network that follows the critic, a step per update, and whose values estimate in its place (`target_polyak`, §8.4).
+pub struct Target {
+    /// `[P, stride]`, the critic's words among them.
+    pub words: Region,
+    follow: Kernel,
+    groups: [usize; 3],
+    value: Value,
 }
 
 /// What older rollouts need.
@@ -42,7 +53,7 @@ impl Gpae {
     /// # Errors
     /// [`LearnError`]: what does not fit the configuration, the adapter or burn.
     pub fn new(gpu: &Gpu, config: &Config, env: Box<dyn VecEnv>) -> Result<Self, LearnError> {
-        let ppo = Ppo::new(gpu, config, env, |sizes| networks(config, sizes))?;
+        let mut ppo = Ppo::new(gpu, config, env, |sizes| networks(config, sizes))?;
         let (sizes, io) = (ppo.sizes, ppo.env.io().clone());
         let discount = config.each(|m| [m.gamma, m.gae_lambda, m.eta, 0.0].map(|x| x as f32));
         let discount = gpu.storage_from("discounts", &discount);
@@ -51,7 +62,15 @@ impl Gpae {
                 let memory = ppo.recurrent.as_ref().map(Recurrent::of_actor);
                 let (context, actor) = (ppo.context(), &ppo.networks().actor);
                 OffPolicy {
-                    policy: StoredPolicy::new(&context, actor, &io, said, false, memory),
+                    policy: StoredPolicy::new(
+                        &context,
+                        actor,
+                        &io,
+                        said,
+                        false,
+                        memory,
+                        Some(&ppo.log_probs),
+                    ),
                     traces: Traces::new(
                         gpu,
                         &sizes,
@@ -73,13 +92,62 @@ impl Gpae {
                 &discount,
                 &ppo.estimates,
             );
+            let target = (config.target_polyak < 1.0).then(|| Target::new(&ppo, config));
+            if let Some(target) = &target {
+                let shape = vec![sizes.members, ppo.networks().stride()];
+                let saved = ("target".to_owned(), target.words.clone(), shape);
+                ppo.also_saved.push(saved);
+            }
             Self {
                 estimator,
                 off_policy,
+                target,
                 ppo,
             }
         })
         .map_err(LearnError::from)
+    }
+}
+
+impl Target {
+    fn new(ppo: &Ppo, config: &Config) -> Self {
+        let (gpu, networks, io) = (&ppo.gpu, ppo.networks(), ppo.env.io());
+        let words = gpu.storage("target network", ppo.adam.params.size);
+        let (first, end) = (networks.actor.end(), networks.critic.end());
+        let constants = Constants::default()
+            .uint("STRIDE", networks.stride())
+            .uint("FIRST", first)
+            .uint("LENGTH", end - first)
+            .float("TAU", config.target_polyak);
+        let binds = [
+            Bind::Tick(&ppo.ticks),
+            Bind::Read(&ppo.adam.params),
+            Bind::Write(&words),
+        ];
+        let files = [TICK, include_str!("../../shaders/learn/polyak.wgsl")];
+        let context = Context {
+            params: &words,
+            ..ppo.context()
+        };
+        let (net, view, values) = (&networks.critic, networks.view, &ppo.critic_values);
+        let (state, actions) = (&io.state, &io.actions);
+        let value = match &ppo.recurrent {
+            None => Value::of_rollouts(&context, net, view, state, actions, values),
+            Some(r) => {
+                let memory = &r.memories[r.memories.len() - 1];
+                let reset_in = &r.resets.reset_in;
+                let (start, last) = (&memory.start, &memory.state);
+                Value::recurrent(
+                    &context, net, view, state, actions, reset_in, start, last, values,
+                )
+            }
+        };
+        Self {
+            follow: Kernel::new(gpu, "polyak", &constants, &files, &binds),
+            groups: [(end - first).div_ceil(64), ppo.sizes.members, 1],
+            value,
+            words,
+        }
     }
 }
 
@@ -94,7 +162,7 @@ impl ActorCritic for Gpae {
 
     fn learn(&mut self) -> Result<(), LearnError> {
         let ppo = &mut self.ppo;
-        let (sizes, rollouts) = (ppo.sizes, ppo.rollouts());
+        let (sizes, rollouts, newest) = (ppo.sizes, ppo.rollouts(), ppo.rollout());
         let mut to = ppo.begin_update();
 
         // COLLECT: T steps of E environments with the current policy, over the oldest of the M rollouts; then the actions in the last
@@ -103,9 +171,15 @@ impl ActorCritic for Gpae {
 
         // ESTIMATE: what critic and policy say now of all that is kept; ratios, traces, advantages, targets.
         let all = ppo.rollouts_tick();
-        ppo.value.record(&mut to, all, rollouts);
+        match &self.target {
+            None => ppo.value.record(&mut to, all, rollouts),
+            Some(target) => {
+                target.follow.record(&mut to, all, target.groups);
+                target.value.record(&mut to, all, rollouts);
+            }
+        }
         if let Some(old) = &self.off_policy {
-            old.policy.record(&mut to, all, rollouts);
+            old.policy.record_all(&mut to, all, rollouts, newest);
         }
         self.estimator.record(&mut to, rollouts);
         ppo.diagnostics.record_explained_variance(&mut to);
@@ -114,9 +188,10 @@ impl ActorCritic for Gpae {
             old.traces.record(&mut to);
         }
 
-        // UPDATE: as many minibatches as without older rollouts, drawn from all of them without replacement.
+        // UPDATE: as many minibatches as without older rollouts, or as go over all of them in every epoch; drawn from all of them without
+        // replacement.
         let of_all = rollouts * sizes.minibatches;
-        for i in 0..sizes.epochs * sizes.minibatches {
+        for i in 0..ppo.gradient_steps() {
             let tick = ppo.minibatch_tick(0, i);
             if i % of_all == 0 {
                 ppo.minibatches.record_epoch(&mut to, tick, rollouts);

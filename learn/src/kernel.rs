@@ -38,7 +38,7 @@ pub struct Tick {
     pub before: u32,
     /// What an epoch permutes, per member.
     pub items: u32,
-    /// Probability of a random action, where exploration is ε-greedy.
+    /// Share of uniform exploration in what is drawn, where there is some.
     pub epsilon: f32,
 }
 

@@ -33,6 +33,8 @@ pub struct Timing {
     pub launches_per_update: u64,
     /// Waits for the device within the updates, per update: 0.
     pub host_syncs_per_update: u64,
+    /// What is held now, after all of that.
+    pub held: crate::held::Held,
 }
 
 /// A population of learners of one algorithm, trained in one batch.

@@ -6,7 +6,9 @@ pub mod agents;
 pub mod alignment;
 pub mod burn_device;
 pub mod categorical;
+pub mod checkpoint;
 pub mod coma;
+pub mod coma_pg;
 pub mod config;
 pub mod credit;
 pub mod dae;
@@ -20,6 +22,7 @@ pub mod gae;
 pub mod gaussian;
 pub mod gpae;
 pub mod gru;
+pub mod held;
 pub mod init;
 pub mod ippo;
 pub mod iql;
@@ -50,7 +53,13 @@ mod testing;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_coma;
+#[cfg(test)]
 mod tests_credit;
+#[cfg(test)]
+mod tests_reuse;
+#[cfg(test)]
+mod tests_sequential;
 #[cfg(test)]
 mod tests_values;
 pub mod timing;
@@ -81,18 +90,19 @@ impl From<merit_sim::registry::EnvError> for LearnError {
     }
 }
 
-/// The network that acts, as `config` describes it.
-pub fn acting(config: &config::Config, sizes: &sizes::Sizes) -> net::Network {
-    use config::Algo;
+/// The policy's network of what `config` describes.
+pub fn actor_network(config: &config::Config, sizes: &sizes::Sizes) -> net::Network {
     match config.algo {
-        Algo::Ippo => ippo::networks(config, sizes).actor,
-        Algo::Mappo => mappo::networks(config, sizes).actor,
-        Algo::Coma => coma::networks(config, sizes).actor,
-        Algo::Dae => dae::networks(config, sizes).actor,
-        Algo::Gpae => gpae::networks(config, sizes).actor,
-        Algo::Iql | Algo::Vdn | Algo::Qmix | Algo::Qplex | Algo::MeQmix | Algo::MeQplex => {
-            agents::network(config, sizes)
+        config::Algo::Ippo => ippo::networks(config, sizes).actor,
+        config::Algo::Mappo => mappo::networks(config, sizes).actor,
+        config::Algo::Coma => coma::networks(config, sizes).actor,
+        config::Algo::ComaPg => {
+            let [actor, _] = coma_pg::networks(config, sizes);
+            actor
         }
+        config::Algo::Dae => dae::networks(config, sizes).actor,
+        config::Algo::Gpae => gpae::networks(config, sizes).actor,
+        _ => agents::network(config, sizes),
     }
 }
 
@@ -114,6 +124,7 @@ pub fn make(gpu: &Gpu, config: &config::Config) -> Result<Box<dyn learner::Learn
         Algo::Ippo => Box::new(ippo::Ippo::new(gpu, config, env)?),
         Algo::Mappo => Box::new(mappo::Mappo::new(gpu, config, env)?),
         Algo::Coma => Box::new(coma::Coma::new(gpu, config, env)?),
+        Algo::ComaPg => Box::new(coma_pg::ComaPg::new(gpu, config, env)?),
         Algo::Dae => Box::new(dae::Dae::new(gpu, config, env)?),
         Algo::Gpae => Box::new(gpae::Gpae::new(gpu, config, env)?),
         Algo::Iql | Algo::Vdn | Algo::Qmix | Algo::Qplex => {

@@ -347,7 +347,7 @@ impl Learner for MeIgm {
             self.q.record_descent(&mut to, tick)?;
             self.temperature_step
                 .record(&mut to, tick, [self.q.sizes.members, 1, 1]);
-            self.q.record_target_update(&mut to);
+            self.q.record_target_update(&mut to, tick);
         }
         self.q.end_update(to);
         Ok(())

@@ -19,6 +19,7 @@ const MLP: &str = include_str!("../../shaders/learn/mlp.wgsl");
 const MLP_ROW: &str = include_str!("../../shaders/learn/mlp_row.wgsl");
 const MLP_ROW_BLOCK: &str = include_str!("../../shaders/learn/mlp_row_block.wgsl");
 const SAMPLE_CATEGORICAL: &str = include_str!("../../shaders/learn/sample_categorical.wgsl");
+const SAMPLE_MIXTURE: &str = include_str!("../../shaders/learn/sample_mixture.wgsl");
 const SAMPLE_GAUSSIAN: &str = include_str!("../../shaders/learn/sample_gaussian.wgsl");
 const POLICY: &str = include_str!("../../shaders/learn/policy.wgsl");
 const VALUE: &str = include_str!("../../shaders/learn/value.wgsl");
@@ -40,6 +41,13 @@ const RESET_IN: &str = include_str!("../../shaders/learn/reset_in.wgsl");
 
 /// Rows of an invocation's patch: fewer than in training, where there are more of them to go round.
 const PATCH_ROWS: usize = 4;
+
+/// Invocations of a group where each takes whole rows: the width of a software device's vectors, and small groups let few rows use all
+/// cores.
+const ROW_GROUP: usize = 8;
+
+/// Rows that such an invocation takes: each weight that it loads serves so many.
+const ROWS_OF_ONE: usize = 4;
 
 /// Columns of an invocation's patch; a unit of a GRU takes four sums, so there are fewer.
 fn patch_columns(net: &Network) -> usize {
@@ -73,8 +81,7 @@ pub struct Remembered<'a> {
 /// Rows of a workgroup's tile: 32 or 64 invocations, or fewer where the tile would not fit in 16 KiB of workgroup memory.
 fn tile_rows(c: &Context<'_>, net: &Network) -> usize {
     if Blocks::new(c, net).is_some() {
-        // The width of a software device's vectors: small groups let few rows use all cores.
-        return 8;
+        return ROW_GROUP * ROWS_OF_ONE;
     }
     let step = PATCH_ROWS;
     let mut rows = (1024 / net.hidden() / step * step).max(step);
@@ -167,6 +174,8 @@ pub enum Choice<'a> {
     /// They are logits of a categorical, or means of a Gaussian distribution.
     #[default]
     Distribution,
+    /// They are logits, and with the tick's probability ε an available action is drawn uniformly.
+    Mixture,
     /// They are utilities: the largest one, with the tick's ε any (`value_decomposition.md` §3).
     EpsilonGreedy,
     /// They are utilities, whose order-preserving transforms are logits (`me_igm.md` §2.2).
@@ -327,7 +336,7 @@ fn constants(c: &Context<'_>, net: &Network) -> Constants {
     let blocks = Blocks::new(c, net);
     let (rows, columns) = (tile_rows(c, net), patch_columns(net));
     let group = match blocks {
-        Some(_) => rows,
+        Some(_) => ROW_GROUP,
         None => net.hidden() / columns * (rows / PATCH_ROWS),
     };
     // Where one member's weights are bound, places count from their first word.
@@ -442,7 +451,7 @@ impl Blocks {
             calls += &format!("first_layer_{}(row, acc); ", inputs.start);
         }
         format!(
-            "{text}fn first_layer(row: u32, acc: ptr<function, array<vec4<f32>, H4>>) {{ {calls} }}\n"
+            "{text}fn first_layer(row: vec4<u32>, acc: ptr<function, array<mat4x4<f32>, H4>>) {{ {calls} }}\n"
         )
     }
 
@@ -578,6 +587,7 @@ impl Policy {
         let [density, sample] = match (behaviour.choice, c.sizes.actions) {
             (Choice::Distribution, ActionSpace::Discrete(_)) => ["", SAMPLE_CATEGORICAL],
             (Choice::Distribution, ActionSpace::Continuous(_)) => [DENSITY, SAMPLE_GAUSSIAN],
+            (Choice::Mixture, _) => ["", SAMPLE_MIXTURE],
             (Choice::EpsilonGreedy, _) => ["", SAMPLE_EPSILON_GREEDY],
             (Choice::Soft(soft), _) => [&soft.source, SAMPLE_SOFT],
         };
@@ -638,11 +648,18 @@ pub struct StoredPolicy {
     tiles: Tiles,
     recurrent: bool,
     steps: usize,
+    /// Words of a slot of what is said.
+    slot: usize,
+    said: Region,
+    /// What was said when it was done, where that is known of the newest rollout.
+    newest: Option<Region>,
 }
 
 impl StoredPolicy {
     /// `said`: the log-probabilities of what was done, `[slots, P, E, A]`, or with `probabilities` those of every discrete action,
     /// `[slots, P, E, A, N]`. `memory`: of recurrent networks, where they forgot and what they remembered when the rollouts began.
+    /// `newest: [slots, P, E, A]`: log-probabilities when it was done. Where there are older rollouts those of the newest are taken from
+    /// there, for this policy did it: all but those of its first step. Recurrent networks say them anew, from what they remember now.
     pub fn new(
         c: &Context<'_>,
         net: &Network,
@@ -650,9 +667,13 @@ impl StoredPolicy {
         said: &Region,
         probabilities: bool,
         memory: Option<(&Region, &Region)>,
+        newest: Option<&Region>,
     ) -> Self {
         let inputs = Inputs::observations(&io.obs);
-        let constants = constants(c, net).flag("PROBABILITIES", probabilities);
+        let newest = newest.filter(|_| memory.is_none());
+        let constants = constants(c, net)
+            .flag("PROBABILITIES", probabilities)
+            .flag("OTHERS_ONLY", newest.is_some());
         let binds = [
             Bind::Read(&io.avail),
             Bind::Read(&io.actions),
@@ -710,13 +731,29 @@ impl StoredPolicy {
             tiles,
             recurrent: memory.is_some(),
             steps: c.sizes.steps,
+            slot: c.sizes.rows(),
+            said: said.clone(),
+            newest: newest.cloned(),
         }
     }
 
-    /// Of `rollouts` consecutive ones, from that at the tick's slot on.
-    pub fn record(&self, to: &mut Recorder, tick: usize, rollouts: usize) {
-        let slots = rollouts * (self.steps + 1);
-        let groups = if self.recurrent { rollouts } else { slots };
+    /// Of the rollout at the tick's slot.
+    pub fn record(&self, to: &mut Recorder, tick: usize) {
+        let groups = if self.recurrent { 1 } else { self.steps };
+        self.tiles.record_over(to, tick, groups);
+    }
+
+    /// Of all `rollouts` that there are, under the tick of all of them; `newest` is the number of the newest.
+    pub fn record_all(&self, to: &mut Recorder, tick: usize, rollouts: usize, newest: usize) {
+        let Some(stored) = &self.newest else {
+            return self.tiles.record_over(to, tick, rollouts);
+        };
+        let first = (newest * (self.steps + 1) + 1) * self.slot;
+        let words = (self.steps - 1) * self.slot;
+        if words > 0 {
+            to.copy(&stored.part(first, words), &self.said.part(first, words));
+        }
+        let groups = (rollouts - 1) * self.steps + 1;
         self.tiles.record_over(to, tick, groups);
     }
 }

@@ -9,7 +9,8 @@ use merit_sim::registry::{self, Batch, Driver, EnvOptions};
 use crate::LearnError;
 use crate::adam::{self, Adam, AdamConfig};
 use crate::burn_device::BurnDevice;
-use crate::config::{ActorRatio, Config, Network as Kind};
+use crate::checkpoint::{Contents, Parameters};
+use crate::config::{ActorRatio, Config, Network as Kind, Optimiser, ReuseSteps};
 use crate::credit::Credit;
 use crate::dead_units::DeadUnits;
 use crate::dense::{Activate, Rows, Shape, Stack};
@@ -18,7 +19,7 @@ use crate::distribution::{Distribution, Parts};
 use crate::evaluate::Evaluation;
 use crate::gae::{Estimates, Gae};
 use crate::kernel::{Bind, Constants, Kernel, Recorder, Tick, Ticks};
-use crate::learner::{Array, Checkpoint, Learner, MemberReport, Timing};
+use crate::learner::{Checkpoint, Learner, MemberReport, Timing};
 use crate::loss::{Coefficients, Input, Loss};
 use crate::minibatch::{Minibatches, Samples, TICK, items_of_one};
 use crate::net::{Network, Trunk, UNIFORM_WORDS};
@@ -230,6 +231,8 @@ pub struct Ppo {
     carry: Kernel,
     evaluation: Option<Evaluation>,
     updates_done: u64,
+    /// What an algorithm saves besides: name, region, shape.
+    pub also_saved: Vec<(String, Region, Vec<usize>)>,
 }
 
 /// What recurrent networks add: one trunk that actor and critic share, or one each.
@@ -315,7 +318,8 @@ impl Ppo {
         let columns = networks.view.columns(&sizes);
         let widths = [config.hidden, sizes.obs, columns].map(|n| n.next_multiple_of(4));
         let shape = Shape::new(gpu, members, rows, stride, &widths, by_rows);
-        let ticks = Ticks::new(gpu, sizes.steps + 2 + sizes.epochs * sizes.minibatches);
+        let most_steps = gradient_steps(config, &sizes, sizes.reuse as u64);
+        let ticks = Ticks::new(gpu, sizes.steps + 2 + most_steps as usize);
         let sharers = if config.scale_clip_eps {
             sizes.agents as f64
         } else {
@@ -337,6 +341,7 @@ impl Ppo {
                 &AdamConfig {
                     epsilon: config.adam_eps,
                     max_grad_norm: max_grad_norms(config, &networks),
+                    rule: Optimiser::Adam,
                 },
                 &config.each(|m| m.learning_rate as f32),
                 &ticks,
@@ -481,8 +486,8 @@ impl Ppo {
                     .as_ref()
                     .map_or(&distribution.values_grad, |t| &t.output_grad),
             );
-            let stacks = [("actor", &actor), ("critic", &critic_stack)];
-            let dead_units = DeadUnits::new(gpu, members, rows, stacks);
+            let stacks = [("actor", &actor, rows), ("critic", &critic_stack, rows)];
+            let dead_units = DeadUnits::new(gpu, members, stacks);
             let learner = Self {
                 policy: Policy::new(
                     &context,
@@ -542,6 +547,7 @@ impl Ppo {
                 recurrent,
                 evaluation: None,
                 updates_done: 0,
+                also_saved: vec![],
                 networks,
                 ticks,
                 adam,
@@ -733,6 +739,7 @@ impl Ppo {
             slot: 0,
             step: first,
             items: self.rollouts() as u32,
+            first: u32::from(done == 0),
             ..Tick::default()
         };
         self.ticks.set(self.rollouts_tick(), all);
@@ -743,11 +750,22 @@ impl Ppo {
             let weights = self.config.each(|m| (m.ent_coef * left) as f32);
             self.gpu.write(&self.loss.entropy_weight, &weights);
         }
-        for i in 0..s.epochs * s.minibatches {
-            let step = done * (s.epochs * s.minibatches) as u64 + i as u64 + 1;
+        let config = &self.config;
+        let steps = |update: u64| gradient_steps(config, &s, update + 1);
+        let before = match self.config.reuse_steps {
+            ReuseSteps::Same => done * steps(done),
+            // As many rollouts as there were, then as many as are kept.
+            ReuseSteps::All => {
+                let filling = done.min(s.reuse as u64);
+                (0..filling).map(steps).sum::<u64>() + (done - filling) * steps(done)
+            }
+        };
+        let of_an_epoch = (steps(done) as usize / s.epochs).max(1);
+        for i in 0..steps(done) as usize {
+            let step = before + i as u64 + 1;
             let [correction_1, correction_2] = adam::corrections(step);
             let tick = Tick {
-                draw: (done * s.epochs as u64 + (i / s.minibatches) as u64) as u32,
+                draw: (done * s.epochs as u64 + (i / of_an_epoch) as u64) as u32,
                 minibatch: (i % (self.rollouts() * s.minibatches)) as u32,
                 items: (self.rollouts() * items_of_one(&s)) as u32,
                 first: u32::from(i == 0),
@@ -764,6 +782,11 @@ impl Ppo {
             self.env.set_reward_shaping(&self.gpu, weight);
         }
         Recorder::new(&self.gpu)
+    }
+
+    /// Gradient steps of the update under way.
+    pub fn gradient_steps(&self) -> usize {
+        gradient_steps(&self.config, &self.sizes, self.updates_done + 1) as usize
     }
 
     /// Tick of everything that is for all rollouts; that of the newest alone is tick 0.
@@ -831,7 +854,8 @@ impl Ppo {
         let episodes = words
             .chunks_exact(EpisodeStats::WORDS)
             .map(EpisodeStats::from_words);
-        let diagnostics = self.diagnostics.read(&self.gpu)?;
+        let steps = gradient_steps(&self.config, &self.sizes, self.updates_done.max(1));
+        let diagnostics = self.diagnostics.read(&self.gpu, steps)?;
         let credit = self.credit.read(&self.gpu)?;
         let dead_units = self.dead_units.read(&self.gpu)?;
         let reports = episodes
@@ -884,6 +908,7 @@ impl Ppo {
                 vec![EpisodeStats::WORDS, s.members * s.envs],
             ),
         ];
+        saved.extend(self.also_saved.iter().cloned());
         // One rollout is over; of several, those to come learn from.
         let slots = if s.reuse > 1 { s.slots() } else { 1 };
         let envs = s.members * s.envs;
@@ -931,94 +956,26 @@ impl Ppo {
         saved
     }
 
+    fn contents(&self) -> Contents<'_> {
+        let parameters = Parameters {
+            words: &self.adam.params,
+            stride: self.networks.stride(),
+            arrays: self.networks.arrays(),
+        };
+        Contents {
+            gpu: &self.gpu,
+            members: self.sizes.members,
+            parameters: vec![parameters],
+            memory: self.saved(),
+        }
+    }
+
     pub fn checkpoint(&self) -> Result<Checkpoint, LearnError> {
-        let mut checkpoint = Checkpoint::new();
-        let params: Vec<f32> = self.gpu.read(&self.adam.params)?;
-        let members = params.chunks_exact(self.networks.stride());
-        for (name, place, shape) in self.networks.arrays() {
-            let data = members
-                .clone()
-                .flat_map(|m| m[place.clone()].iter().copied())
-                .collect();
-            let shape = [vec![self.sizes.members], shape].concat();
-            checkpoint.insert(name, Array::F32 { shape, data });
-        }
-        for (name, region, shape) in self.saved() {
-            checkpoint.insert(
-                name,
-                Array::F32 {
-                    shape,
-                    data: self.gpu.read(&region)?,
-                },
-            );
-        }
-        let snapshot = self.env.snapshot(&self.gpu)?;
-        checkpoint.insert(
-            "env.snapshot".into(),
-            Array::U8 {
-                shape: vec![snapshot.len()],
-                data: snapshot,
-            },
-        );
-        checkpoint.insert(
-            "counters".into(),
-            Array::U64 {
-                shape: vec![1],
-                data: vec![self.updates_done],
-            },
-        );
-        Ok(checkpoint)
+        self.contents().save(&*self.env, self.updates_done)
     }
 
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), LearnError> {
-        let wrong = |name: &str, what: &str| LearnError::Checkpoint(format!("`{name}` {what}"));
-        let find = |name: &str| {
-            checkpoint
-                .get(name)
-                .ok_or_else(|| wrong(name, "is missing"))
-        };
-        let floats = |name: &str, shape: &[usize]| match find(name)? {
-            Array::F32 { shape: found, data } if found == shape => Ok(data),
-            Array::F32 { shape: found, .. } => Err(wrong(
-                name,
-                &format!("has shape {found:?}, this run needs {shape:?}"),
-            )),
-            _ => Err(wrong(name, "does not hold f32")),
-        };
-        // Everything is looked at before anything is written: a refused checkpoint leaves the learner as it was.
-        let stride = self.networks.stride();
-        let mut params: Vec<f32> = self.gpu.read(&self.adam.params)?;
-        for (name, place, shape) in self.networks.arrays() {
-            let data = floats(&name, &[vec![self.sizes.members], shape].concat())?;
-            for (member, values) in params
-                .chunks_exact_mut(stride)
-                .zip(data.chunks_exact(place.len()))
-            {
-                member[place.clone()].copy_from_slice(values);
-            }
-        }
-        let saved = self.saved();
-        let contents: Vec<_> = saved
-            .iter()
-            .map(|(n, _, shape)| floats(n, shape))
-            .collect::<Result<_, _>>()?;
-        let Array::U64 { data: counters, .. } = find("counters")? else {
-            return Err(wrong("counters", "does not hold u64"));
-        };
-        let [updates_done] = counters[..] else {
-            return Err(wrong("counters", "holds another number of counters"));
-        };
-        let Array::U8 { data: snapshot, .. } = find("env.snapshot")? else {
-            return Err(wrong("env.snapshot", "does not hold u8"));
-        };
-        self.env
-            .restore(&self.gpu, snapshot)
-            .map_err(|e| wrong("env.snapshot", &e.to_string()))?;
-        self.gpu.write(&self.adam.params, &params);
-        for ((_, region, _), data) in saved.iter().zip(contents) {
-            self.gpu.write(region, data);
-        }
-        self.updates_done = updates_done;
+        self.updates_done = self.contents().restore(&*self.env, checkpoint)?;
         Ok(())
     }
 }
@@ -1026,6 +983,15 @@ impl Ppo {
 /// JaxMARL's annealing of shaped rewards (`overcooked_and_small_games.md` §6): constant within an update.
 pub(crate) fn shaping_weight(steps: u64, horizon: u64) -> f32 {
     (1.0 - steps as f64 / horizon as f64).max(0.0) as f32
+}
+
+/// Gradient steps of an update, where so many rollouts have begun.
+fn gradient_steps(config: &Config, sizes: &Sizes, begun: u64) -> u64 {
+    let of_one = (sizes.epochs * sizes.minibatches) as u64;
+    match config.reuse_steps {
+        ReuseSteps::Same => of_one,
+        ReuseSteps::All => of_one * begun.min(sizes.reuse as u64),
+    }
 }
 
 /// The trunks of recurrent networks, and what they remember; nothing for feed-forward ones.
@@ -1063,7 +1029,7 @@ fn recurrent(
             input,
             &memory,
             &resets.reset_in,
-            minibatches,
+            (minibatches.constants(), &minibatches.order),
             &adam.partials,
         )?);
         memories.push(memory);
@@ -1078,7 +1044,7 @@ fn recurrent(
 }
 
 /// WebGPU does not copy within one buffer, so a kernel does. `log_probs`: carried with the actions, where they are.
-fn carry_kernel(
+pub(crate) fn carry_kernel(
     gpu: &Gpu,
     s: &Sizes,
     io: &EnvIo,

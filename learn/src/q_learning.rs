@@ -40,6 +40,8 @@ use crate::sizes::Sizes;
 use crate::timing::Timestamps;
 use crate::{iql, me_igm, qmix, qplex, vdn};
 
+const TICK: &str = include_str!("../../shaders/learn/tick.wgsl");
+
 /// The decomposition that `config` names; its networks lie behind word `first` of a member's parameters.
 pub fn decomposition(config: &Config, sizes: &Sizes, first: usize) -> Decomposition {
     match config.algo {
@@ -159,6 +161,7 @@ impl QLearner {
             let adam_config = AdamConfig {
                 epsilon: config.adam_eps,
                 max_grad_norm: vec![config.max_grad_norm as f32],
+                rule: config.optimiser,
             };
             let adam = Adam::new(
                 gpu,
@@ -275,14 +278,26 @@ impl QLearner {
                 Bind::Read(soft.as_ref().map_or(&discount, |s| &s.soft.temperature)),
                 Bind::Read(&replay.drawn),
             ];
-            let file = include_str!("../../shaders/learn/td_lambda.wgsl");
-            let td_lambda = Kernel::new(gpu, "td_lambda", &constants, &[EPISODES, file], &binds);
+            let file = include_str!("../../shaders/learn/episode_td_lambda.wgsl");
+            let td_lambda = Kernel::new(
+                gpu,
+                "episode_td_lambda",
+                &constants,
+                &[EPISODES, file],
+                &binds,
+            );
             let constants = Constants::default()
-                .uint("WORDS", members * stride)
-                .float("TAU", config.target_tau);
-            let binds = [Bind::Read(&adam.params), Bind::Write(&target_params)];
+                .uint("STRIDE", stride)
+                .uint("FIRST", 0)
+                .uint("LENGTH", stride)
+                .float("TAU", config.target_polyak);
+            let binds = [
+                Bind::Tick(&ticks),
+                Bind::Read(&adam.params),
+                Bind::Write(&target_params),
+            ];
             let file = include_str!("../../shaders/learn/polyak.wgsl");
-            let polyak = Kernel::new(gpu, "polyak_update", &constants, &[file], &binds);
+            let polyak = Kernel::new(gpu, "polyak", &constants, &[TICK, file], &binds);
 
             let itself = Itself::new(&context, config, &io);
             let memory = network
@@ -381,8 +396,8 @@ impl QLearner {
     /// ε in front of environment step `steps` of a member (`value_decomposition.md` §3).
     pub fn epsilon(&self, steps: u64) -> f64 {
         let c = &self.config;
-        let done = (steps as f64 / c.epsilon_steps.max(1) as f64).min(1.0);
-        c.epsilon_start + (c.epsilon_end - c.epsilon_start) * done
+        let done = (steps as f64 / c.epsilon_anneal.max(1) as f64).min(1.0);
+        c.epsilon_start + (c.epsilon_finish - c.epsilon_start) * done
     }
 
     /// Writes the ticks of the coming update: one per step, then one per gradient step.
@@ -530,17 +545,17 @@ impl QLearner {
     }
 
     /// θ⁻ ← θ, every so many gradient steps; counts the step.
-    pub fn record_target_update(&mut self, to: &mut Recorder) {
+    pub fn record_target_update(&mut self, to: &mut Recorder, tick: usize) {
         self.gradient_steps_done += 1;
-        let interval = self.config.target_interval as u64;
+        let interval = self.config.target_interval;
         if !self.gradient_steps_done.is_multiple_of(interval) {
             return;
         }
-        if self.config.target_tau == 1.0 {
+        if self.config.target_polyak == 1.0 {
             to.copy(&self.adam.params, &self.target_params);
         } else {
-            let words = self.sizes.members * self.stride;
-            self.polyak.record(to, 0, [words.div_ceil(64), 1, 1]);
+            let groups = [self.stride.div_ceil(64), self.sizes.members, 1];
+            self.polyak.record(to, tick, groups);
         }
     }
 
@@ -855,7 +870,7 @@ impl Learner for DoubleQ {
 
             // LEARN.
             q.record_descent(&mut to, tick)?;
-            q.record_target_update(&mut to);
+            q.record_target_update(&mut to, tick);
         }
         q.end_update(to);
         Ok(())

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::config::Config;
+use crate::held::Held;
 use crate::learner::{MemberReport, Timing};
 
 /// Whose episodes a record is about.
@@ -128,6 +129,11 @@ pub struct TimingRecord {
     pub env_steps_per_s: f64,
     pub launches_per_update: u64,
     pub host_syncs_per_update: u64,
+    /// Resident memory of the process and live allocations of the device, at this line; absent where they are not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_bytes: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_bytes: Option<u64>,
 }
 
 impl TimingRecord {
@@ -141,10 +147,12 @@ impl TimingRecord {
                 / (timing.rollout_s + timing.update_s).max(f64::MIN_POSITIVE),
             launches_per_update: timing.launches_per_update,
             host_syncs_per_update: timing.host_syncs_per_update,
+            host_bytes: timing.held.host_bytes,
+            device_bytes: timing.held.device_bytes,
         }
     }
 
-    /// All lines of a run as one; launches and syncs are those of the last.
+    /// All lines of a run as one; launches, syncs and memory are those of the last.
     pub fn total(lines: &[Self]) -> Self {
         let last = lines.last().cloned().unwrap_or_default();
         let timing = Timing {
@@ -152,6 +160,10 @@ impl TimingRecord {
             update_s: lines.iter().map(|t| t.update_s).sum(),
             launches_per_update: last.launches_per_update,
             host_syncs_per_update: last.host_syncs_per_update,
+            held: Held {
+                host_bytes: last.host_bytes,
+                device_bytes: last.device_bytes,
+            },
         };
         Self::new(last.step, lines.iter().map(|t| t.env_steps).sum(), &timing)
     }

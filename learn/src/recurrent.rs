@@ -4,8 +4,7 @@ use merit_sim::gpu::{Gpu, GpuError, Region};
 
 use crate::dense::{Activate, Backward, Forward, Grad, Rows, Shape};
 use crate::gru::{GruMemory, GruScan};
-use crate::kernel::{Bind, Kernel, Recorder};
-use crate::minibatch::Minibatches;
+use crate::kernel::{Bind, Constants, Kernel, Recorder};
 use crate::net::Trunk;
 use crate::policy::Context;
 
@@ -166,7 +165,7 @@ impl std::ops::Deref for TrunkStack {
 }
 
 impl TrunkStack {
-    /// `input`: in the order `[P, T, R]`.
+    /// `input`: in the order `[P, T, R]`; `constants` and `order` say which sequences a minibatch has (`minibatch.wgsl`).
     ///
     /// # Errors
     /// [`GpuError::TooLarge`].
@@ -178,7 +177,7 @@ impl TrunkStack {
         input: &Rows,
         memory: &Memory,
         reset_in: &Region,
-        minibatches: &Minibatches,
+        (constants, order): (Constants, &Region),
         partials: &Region,
     ) -> Result<Self, GpuError> {
         let sequences = [c.sizes.steps, c.sizes.sequences];
@@ -192,7 +191,7 @@ impl TrunkStack {
             input,
             Some(partials),
         )?;
-        let constants = minibatches.constants().uint("HIDDEN", trunk.hidden());
+        let constants = constants.uint("HIDDEN", trunk.hidden());
         let sources = [
             include_str!("../../shaders/learn/tick.wgsl"),
             include_str!("../../shaders/learn/minibatch.wgsl"),
@@ -200,7 +199,7 @@ impl TrunkStack {
         ];
         let binds = [
             Bind::Tick(c.ticks),
-            Bind::Write(&minibatches.order),
+            Bind::Write(order),
             Bind::Read(reset_in),
             Bind::Read(&memory.start),
             Bind::Write(&layers.reset),

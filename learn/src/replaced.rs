@@ -45,7 +45,7 @@ impl Replaced {
         };
         Some(Self {
             actions: kernel("replace_actions"),
-            policy: StoredPolicy::new(c, actor, io, &said, false, memory),
+            policy: StoredPolicy::new(c, actor, io, &said, false, memory, None),
             log_probs: kernel("replace_log_probs"),
             groups: [sizes.rows().div_ceil(64), sizes.steps, 1],
         })
@@ -54,7 +54,7 @@ impl Replaced {
     /// Over the newest rollout, when it is over.
     pub fn record(&self, to: &mut Recorder) {
         self.actions.record(to, 0, self.groups);
-        self.policy.record(to, 0, 1);
+        self.policy.record(to, 0);
         self.log_probs.record(to, 0, self.groups);
     }
 }

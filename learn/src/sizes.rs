@@ -45,11 +45,15 @@ impl Sizes {
                 return wrong(format!("{key} = 0: at least 1 is needed"));
             }
         }
-        if !(16..=256).contains(&config.hidden) || !config.hidden.is_multiple_of(8) {
-            return wrong(format!(
-                "hidden = {}: a multiple of 8 from 16 to 256 is needed",
-                config.hidden
-            ));
+        for (key, width) in [
+            ("hidden", config.hidden),
+            ("critic_hidden", config.critic_hidden),
+        ] {
+            if !(16..=256).contains(&width) || !width.is_multiple_of(8) {
+                return wrong(format!(
+                    "{key} = {width}: a multiple of 8 from 16 to 256 is needed"
+                ));
+            }
         }
         if config.total_steps < (config.envs * config.rollout) as u64 {
             return wrong(format!(
@@ -58,6 +62,8 @@ impl Sizes {
                 config.envs * config.rollout
             ));
         }
+        // Its actor has one step a rollout, of all of it.
+        let whole = config.algo == Algo::ComaPg;
         let mut sizes = Self {
             members: config.seeds,
             envs: config.envs,
@@ -66,8 +72,8 @@ impl Sizes {
             obs: spec.obs,
             state: spec.state,
             actions: spec.actions,
-            minibatches: config.minibatches,
-            epochs: config.epochs,
+            minibatches: if whole { 1 } else { config.minibatches },
+            epochs: if whole { 1 } else { config.epochs },
             sequences: 0,
             reuse: config.rollouts_kept(),
         };
@@ -86,7 +92,7 @@ impl Sizes {
             Network::Ff => (sizes.samples(), "envs * agents * rollout samples"),
             Network::Gru => (sizes.member_rows(), "envs * agents sequences"),
         };
-        if items % config.minibatches != 0 {
+        if items % sizes.minibatches != 0 {
             return wrong(format!(
                 "minibatches = {}: it must divide the {items} {of} ({} does)",
                 config.minibatches,
@@ -96,7 +102,7 @@ impl Sizes {
                     .unwrap_or(1)
             ));
         }
-        let of_actions = matches!(config.algo, Algo::Coma | Algo::Dae);
+        let of_actions = matches!(config.algo, Algo::Coma | Algo::ComaPg | Algo::Dae);
         if let (ActionSpace::Continuous(_), true) = (spec.actions, of_actions) {
             return wrong(format!(
                 "algo = \"{}\" needs discrete actions, and those of {} are numbers; take gpae, mappo or ippo",
@@ -104,7 +110,9 @@ impl Sizes {
                 config.env
             ));
         }
-        if matches!(config.algo, Algo::Coma | Algo::Gpae) && config.bootstrap_truncated {
+        if matches!(config.algo, Algo::Coma | Algo::ComaPg | Algo::Gpae)
+            && config.bootstrap_truncated
+        {
             return wrong(format!(
                 "bootstrap_truncated = true: the critic of {} sees what the others do, and nobody acts in the final state. Set bootstrap_truncated = false",
                 config.algo.name()
@@ -116,7 +124,7 @@ impl Sizes {
                     "bootstrap_truncated needs network = \"ff\": a recurrent critic is not carried on to the final state. Set bootstrap_truncated = false".into(),
                 );
             }
-            sizes.sequences = items / config.minibatches;
+            sizes.sequences = items / sizes.minibatches;
         }
         Ok(sizes)
     }

@@ -11,6 +11,7 @@ use merit_sim::kernels::{
 use merit_sim::registry::Batch;
 
 use crate::coma::Coma;
+use crate::coma_pg::ComaPg;
 use crate::config::{Algo, Config};
 use crate::dae::Dae;
 use crate::gpae::Gpae;
@@ -166,6 +167,7 @@ pub fn ppo(config: &Config) -> Ppo {
         Algo::Ippo => Ippo::new(gpu, config, env).map(|l| l.0),
         Algo::Mappo => Mappo::new(gpu, config, env).map(|l| l.0),
         Algo::Coma => Coma::new(gpu, config, env).map(|l| l.ppo),
+        Algo::ComaPg => panic!("{:?} is not PPO", config.algo),
         Algo::Dae => Dae::new(gpu, config, env).map(|l| l.ppo),
         Algo::Gpae => Gpae::new(gpu, config, env).map(|l| l.ppo),
         _ => panic!("{} is no PPO", config.algo.name()),
@@ -179,6 +181,7 @@ pub fn learner(config: &Config) -> Box<dyn Learner> {
         Algo::Ippo => Ippo::new(gpu, config, env).map(|l| Box::new(l) as _),
         Algo::Mappo => Mappo::new(gpu, config, env).map(|l| Box::new(l) as _),
         Algo::Coma => Coma::new(gpu, config, env).map(|l| Box::new(l) as _),
+        Algo::ComaPg => ComaPg::new(gpu, config, env).map(|l| Box::new(l) as _),
         Algo::Dae => Dae::new(gpu, config, env).map(|l| Box::new(l) as _),
         Algo::Gpae => Gpae::new(gpu, config, env).map(|l| Box::new(l) as _),
         Algo::MeQmix | Algo::MeQplex => MeIgm::new(gpu, config, env).map(|l| Box::new(l) as _),

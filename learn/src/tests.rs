@@ -439,7 +439,7 @@ pub(crate) mod network {
             ppo.diagnostics.record_explained_variance(to);
         });
         let (goal, values, s) = (read(&ppo.estimates.goal), read(&ppo.values), ppo.sizes);
-        let found = ppo.diagnostics.read(gpu()).expect("readable");
+        let found = ppo.diagnostics.read(gpu(), 1).expect("readable");
         let variance = |x: &[f64]| {
             let mean = x.iter().sum::<f64>() / x.len() as f64;
             x.iter().map(|x| (x - mean).powi(2)).sum::<f64>()
@@ -1255,6 +1255,7 @@ fn adam_and_clipping_equal_the_formulas() {
         &ends,
         &AdamConfig {
             epsilon,
+            rule: crate::config::Optimiser::Adam,
             max_grad_norm: vec![max_grad_norm as f32; 2],
         },
         &rates,

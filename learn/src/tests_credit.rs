@@ -285,7 +285,7 @@ fn others_of(ppo: &Ppo, actions: &[u32], i: usize) -> Vec<f64> {
 }
 
 /// The input of a critic of the others for row `i`: state, number, actions.
-fn central(ppo: &Ppo, world: &[f64], actions: &[u32], i: usize) -> Vec<f64> {
+pub(crate) fn central(ppo: &Ppo, world: &[f64], actions: &[u32], i: usize) -> Vec<f64> {
     let env = i / AGENTS;
     let mut input = world[env * ppo.sizes.state..(env + 1) * ppo.sizes.state].to_vec();
     input.extend((0..AGENTS).map(|a| f64::from(u8::from(a == i % AGENTS))));
@@ -331,7 +331,7 @@ fn critics_see_what_the_others_did_and_policies_judge_what_is_stored() {
             assert_eq!(rollouts, (update + 1).min(2));
             ppo.value.record(&mut to, all, rollouts);
             let old = gpae.off_policy.as_ref().expect("two rollouts");
-            old.policy.record(&mut to, all, rollouts);
+            old.policy.record_all(&mut to, all, rollouts, ppo.rollout());
             to.submit();
             let newest = ppo.rollout();
             let io = ppo.env.io().clone();

@@ -40,6 +40,10 @@ fn values(algo: Algo) -> Config {
         attention_hidden: 8,
         transform_hidden: 4,
         max_grad_norm: 10.0,
+        td_lambda: 0.6,
+        epsilon_start: 1.0,
+        epsilon_finish: 0.05,
+        target_interval: 25,
         ..config(algo)
     }
 }
@@ -1007,7 +1011,7 @@ fn exploration_falls_to_its_end_and_draws_what_is_allowed() {
     let config = Config {
         envs: 64,
         replay: 64 * 48,
-        epsilon_steps: 640,
+        epsilon_anneal: 640,
         ..values(Algo::Vdn)
     };
     let mut learner = Either::new(&config);
@@ -1121,7 +1125,7 @@ fn runs_repeat_and_go_on_to_the_same_bytes() {
             learning_starts: 64,
             gradient_steps: 2,
             target_interval: 3,
-            target_tau: if algo == Algo::Iql { 0.1 } else { 1.0 },
+            target_polyak: if algo == Algo::Iql { 0.1 } else { 1.0 },
             network,
             ..values(algo)
         };
@@ -1172,7 +1176,7 @@ fn every_decomposition_learns_to_match() {
             learning_rate: 3e-3,
             gamma: 0.5,
             anneal_lr: false,
-            epsilon_steps: 2000,
+            epsilon_anneal: 2000,
             target_interval: 20,
             hidden: 32,
             network,

@@ -2,6 +2,7 @@
 
 use merit_sim::gpu::{Gpu, GpuError};
 
+use crate::held::Held;
 use crate::learner::Timing;
 
 /// Updates between two reports that are measured; the rest is taken to be like them.
@@ -78,6 +79,7 @@ impl Timestamps {
         let updates = std::mem::take(&mut self.updates);
         let mut timing = Timing {
             launches_per_update: self.launches,
+            held: Held::now(gpu),
             ..Timing::default()
         };
         let measured = updates.min(MEASURED);

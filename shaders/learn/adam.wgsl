@@ -1,6 +1,6 @@
 // Global-norm clipping and Adam, per member and optimiser, in place: three passes.
 // Constants: MEMBERS, STRIDE, CHUNKS, GROUPS (optimisers), FIRST and LENGTH (words of each, arrays), BETA_1, BETA_2, EPSILON,
-// MAX_NORM (of each, an array). After tick.
+// MAX_NORM (of each, an array), RMSPROP (no moment and no correction: the gradient over the root of its mean square). After tick.
 
 @group(0) @binding(0) var<uniform> tick: Tick;
 @group(0) @binding(1) var<storage, read> partials: array<f32>;       // [CHUNKS, P, STRIDE]
@@ -56,6 +56,12 @@ fn adam(@builtin(global_invocation_id) id: vec3<u32>) {
     var bounds = MAX_NORM;
     let most = bounds[optimiser];
     if (norm >= most) { g = g / norm * most; }
+    if (RMSPROP) {
+        let square = BETA_2 * v[i] + (1.0 - BETA_2) * g * g;
+        v[i] = square;
+        params[i] -= learning_rate[member] * tick.anneal * g / (sqrt(square) + EPSILON);
+        return;
+    }
     let m_new = BETA_1 * m[i] + (1.0 - BETA_1) * g;
     let v_new = BETA_2 * v[i] + (1.0 - BETA_2) * g * g;
     m[i] = m_new;

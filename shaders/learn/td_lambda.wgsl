@@ -1,46 +1,27 @@
-// TD(λ) targets backwards over whole episodes, an invocation an episode (and agent, where each regresses by itself): `value_decomposition.md`
-// §4.2 in its general form, and with the policies' entropies behind (`me_igm.md` §3.1)
-//   y_t = r_t + γ (1 - d_t) ((1 - λ) (Q_{t+1} + h_{t+1}) + λ (y_{t+1} + h_{t+1})),  y_L = Q_L where the limit cut the episode.
-// Constants: SLOTS, UNITS (values of a step: 1, or A), GOAL (word at which the targets begin in the batch), SOFT. After episodes.
+// TD(λ) targets of what was done, from the target critic (`ppo_family.md` §6.2, `value_decomposition.md` §4.2): an invocation per row,
+// backwards. Constants: T, MEMBERS, RPM, AGENTS, N.
 
-@group(0) @binding(0) var<storage, read> discount: array<vec2<f32>>;   // [P]: γ, λ
-@group(0) @binding(1) var<storage, read_write> rewards: array<f32>;    // [P, SLOTS, BATCH]
-@group(0) @binding(2) var<storage, read_write> values: array<f32>;     // [P, SLOTS, BATCH, UNITS]: the target's, of what comes next
-@group(0) @binding(3) var<storage, read_write> batch: array<f32>;
-@group(0) @binding(4) var<storage, read_write> log_probs: array<f32>;  // [P, SLOTS, BATCH, A]: of what comes next
-@group(0) @binding(5) var<storage, read> temperature: array<f32>;      // [P, TEMPERATURE_STRIDE]
+@group(0) @binding(0) var<storage, read> reward: array<f32>;      // [T + 1, P * RPM]
+@group(0) @binding(1) var<storage, read> terminated: array<f32>;  // [T + 1, P * RPM / AGENTS]
+@group(0) @binding(2) var<storage, read> truncated: array<f32>;   // [T + 1, P * RPM / AGENTS]
+@group(0) @binding(3) var<storage, read> actions: array<u32>;     // [T + 1, P * RPM]
+@group(0) @binding(4) var<storage, read> q: array<f32>;           // [T + 1, P * RPM, N]: the target critic's
+@group(0) @binding(5) var<storage, read> discount: array<vec2<f32>>; // [P]: γ, λ
+@group(0) @binding(6) var<storage, read_write> goal: array<f32>;  // [T + 1, P * RPM]
 
-// -α ln π of the joint action, where policies are soft.
-fn entropy_term(member: u32, row: u32) -> f32 {
-    if (!SOFT) { return 0.0; }
-    var sum = 0.0;
-    for (var i = 0u; i < AGENTS; i++) { sum += log_probs[row * AGENTS + i]; }
-    return -temperature[member * TEMPERATURE_STRIDE] * sum;
-}
+fn taken(i: u32) -> f32 { return q[i * N + actions[i]]; }
 
 @compute @workgroup_size(64)
 fn td_lambda(@builtin(global_invocation_id) id: vec3<u32>) {
-    if (id.x >= BATCH * UNITS) { return; }
-    let member = id.y;
-    let b = id.x / UNITS;
-    let unit = id.x % UNITS;
-    let d = drawn[member * BATCH + b];
-    let gamma = discount[member].x;
-    let lambda = discount[member].y;
-    for (var l = d.length; l < SLOTS; l++) { batch[GOAL + ((member * SLOTS + l) * BATCH + b) * UNITS + unit] = 0.0; }
-    if (d.length == 0u) { return; }
-    var y = 0.0;
-    if (d.cut == 1u) { y = values[((member * SLOTS + d.length) * BATCH + b) * UNITS + unit]; }
-    for (var back = 1u; back <= d.length; back++) {
-        let l = d.length - back;
-        let row = (member * SLOTS + l) * BATCH + b;
-        let terminated = back == 1u && d.cut == 0u;
-        var next = 0.0;
-        if (!terminated) {
-            let after = row + BATCH;
-            next = (1.0 - lambda) * values[after * UNITS + unit] + lambda * y + entropy_term(member, after);
-        }
-        y = rewards[row] + gamma * next;
-        batch[GOAL + row * UNITS + unit] = y;
+    if (id.x >= RPM) { return; }
+    let rows = MEMBERS * RPM;
+    let row = id.y * RPM + id.x;
+    let d = discount[id.y];
+    var g = taken(T * rows + row);
+    for (var back = 0u; back < T; back++) {
+        let i = (T - 1u - back) * rows + row;
+        let on = select(d.x, 0.0, terminated[i / AGENTS] + truncated[i / AGENTS] > 0.5);
+        g = reward[i] + on * ((1.0 - d.y) * taken(i + rows) + d.y * g);
+        goal[i] = g;
     }
 }

@@ -62,6 +62,24 @@ fn assert_same(a: &Path, b: &Path) {
     }
 }
 
+/// What the device holds is the same from the first line to the last: nothing is allocated that stays.
+fn assert_held(run: &Path) {
+    let lines = fs::read_to_string(run.join("timing.jsonl")).expect("lines");
+    let lines: Vec<Value> = lines
+        .lines()
+        .map(|l| serde_json::from_str(l).expect("JSON"))
+        .collect();
+    assert!(lines.len() > 5);
+    let device = &lines[0]["device_bytes"];
+    // Other systems' drivers need not tell.
+    let told = |bytes: &Value| bytes.as_u64().is_some_and(|bytes| bytes > 100_000);
+    let must = cfg!(target_os = "linux");
+    for line in &lines {
+        assert_eq!(&line["device_bytes"], device);
+        assert!(!must || told(device) && told(&line["host_bytes"]), "{line}");
+    }
+}
+
 /// Waits until the run has reached `step`, as its checkpoints tell.
 fn wait_for(child: &mut Child, run: &Path, step: u64) {
     let begun = Instant::now();
@@ -90,6 +108,8 @@ fn a_repeated_a_killed_and_an_interrupted_run_have_the_same_bytes() {
         shown.contains("before") && shown.contains("after") && shown.contains("0 host syncs"),
         "{shown}"
     );
+
+    assert_held(&whole);
 
     succeeds(&mut train(&path("again")));
     assert_same(&whole, &path("again"));
