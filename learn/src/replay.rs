@@ -83,8 +83,9 @@ impl ReplaySizes {
 
     /// Bytes of the replay itself, of one member: what the documentation says (`docs/algorithms/value-decomposition.md`).
     pub fn bytes(&self, envs: usize, sizes: &Sizes) -> u64 {
-        let agent = sizes.obs + sizes.actions.mask() + sizes.actions.words() + 2;
-        // Rewards and deaths of agents; both kinds of end and the index of the ends.
+        // Observation, mask, action; reward, death, what the policy says of the action.
+        let agent = sizes.obs + sizes.actions.mask() + sizes.actions.words() + 3;
+        // The state; both kinds of end and their index.
         let step = sizes.agents * agent + sizes.state + 3;
         let end = sizes.agents * sizes.obs + sizes.state;
         4 * (envs * (self.capacity * step + self.kept * end)) as u64

@@ -1198,6 +1198,32 @@ fn every_decomposition_learns_to_match() {
     }
 }
 
+/// As the documentation has it.
+#[test]
+fn the_replay_takes_the_memory_that_it_should() {
+    let config = values(Algo::Vdn);
+    let learner = Either::new(&config);
+    let (q, io) = (learner.q(), learner.q().env.io());
+    let ring = [
+        &io.obs,
+        &io.avail,
+        &io.actions,
+        &io.reward,
+        &io.agent_done,
+        &io.state,
+        &io.terminated,
+        &io.truncated,
+    ];
+    let ring: u64 = ring.iter().map(|r| r.size).sum();
+    // What the policy says of its actions, and the index but for two words an environment.
+    let said = io.reward.size;
+    let index = q.replay.saved();
+    let index = index.iter().filter(|(name, ..)| *name != "replay.counts");
+    let index: u64 = index.map(|(_, region, ..)| region.size).sum();
+    let want = q.replay.sizes.bytes(config.envs, &q.sizes) * config.seeds as u64;
+    assert_eq!(ring + said + index, want);
+}
+
 /// Against the step limit of [`FRAGILE`].
 #[test]
 fn a_replay_that_is_too_small_is_refused() {
