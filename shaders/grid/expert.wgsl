@@ -435,5 +435,6 @@ fn advise() -> u32 {
 @compute @workgroup_size(WORKGROUP)
 fn env_expert(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     if (!enter(group, lane)) { return; }
-    state[word(ADVICE_0)] = advise();
+    load();
+    set_word(ADVICE_0, advise());
 }
