@@ -1,11 +1,10 @@
 // What every environment's shader binds (sim/src/kernels.rs binds it in this order; an environment's own bindings follow
-// from 14 on; 4 and 11, the observations, are in obs.wgsl or obs_by_fours.wgsl), and the writing of results. Constants: G, A, D, S,
-// ACTIONS, QUOTA, DRIVER.
+// from 14 on; 1, 4 and 11, state and observations, are in obs.wgsl or obs_by_fours.wgsl), and the writing of results. Constants: G, A, D,
+// S, ACTIONS, QUOTA, DRIVER.
 
 struct Slots { t: u32, next: u32, pad0: u32, pad1: u32 }
 
 @group(0) @binding(0) var<uniform> slots: Slots;
-@group(0) @binding(1) var<storage, read_write> state: array<u32>;         // [G, words], in the environment's own order
 @group(0) @binding(2) var<storage, read> env_keys: array<vec2<u32>>;      // [G]
 @group(0) @binding(3) var<storage, read> actions: array<u32>;             // [T, G, A], or [T, G, A, K] bits of f32
 @group(0) @binding(5) var<storage, read_write> world_state: array<f32>;   // [slots, G, S]
@@ -45,7 +44,12 @@ fn add(word: u32, x: f32) { sums[word * G + g] += x; }
 fn tell(o: Outcome) {
     terminated[slots.t * G + g] = select(0.0, 1.0, o.over);
     truncated[slots.t * G + g] = select(0.0, 1.0, o.cut && !o.over);
-    if (!(o.over || o.cut) || (QUOTA > 0u && sums[g] >= f32(QUOTA))) { return; }
+    if (o.over || o.cut) { count(o); }
+}
+
+/// Adds an episode that ended to the sums.
+fn count(o: Outcome) {
+    if (QUOTA > 0u && sums[g] >= f32(QUOTA)) { return; }
     let length = f32(o.length);
     add(0u, 1.0);
     add(1u, o.total);

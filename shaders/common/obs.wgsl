@@ -1,5 +1,6 @@
-// Observations, written number by number.
+// State and observations, number by number.
 
+@group(0) @binding(1) var<storage, read_write> state: array<u32>;         // [G, words], in the environment's own order
 @group(0) @binding(4) var<storage, read_write> obs: array<f32>;           // [slots, G, A, D]
 @group(0) @binding(11) var<storage, read_write> final_obs: array<f32>;    // [G, A, D]
 

@@ -3,7 +3,7 @@
 /// Each ball goes to a uniform empty cell of the three by three around it, or stays where there is none.
 fn move_balls() {
     for (var k = 0u; k < BALLS; k++) {
-        let here = state[word(BALL_0 + k)];
+        let here = word_at(BALL_0 + k);
         var free = 0u;
         for (var n = 0u; n < 9u; n++) {
             let i = here + (n / 3u) * STRIDE + n % 3u - STRIDE - 1u;
@@ -19,6 +19,6 @@ fn move_balls() {
         let there = here + (n / 3u) * STRIDE + n % 3u - STRIDE - 1u;
         put_cell(there, cell_at(here));
         put_cell(here, EMPTY);
-        state[word(BALL_0 + k)] = there;
+        set_word(BALL_0 + k, there);
     }
 }

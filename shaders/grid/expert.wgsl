@@ -33,7 +33,9 @@ fn survey() {
     height = H + slots.pad0;
     breaking = false;
     laying = false;
+    guarded = false;
     for (var y = 0u; y < height; y++) {
+        nearer[y] = 0u;
         ground[y] = 0u;
         loose[y] = 0u;
         locks[y] = 0u;
@@ -262,6 +264,7 @@ fn clear_the_way(stage: u32) -> bool {
         if (!grew) { break; }
     }
     if (i == CELLS) { return false; }
+    nearer = front;
     let key = key_of(cell_at(i));
     let unlock = locked_out && (hand & 0x7fu) != key;
     fetching = false;
@@ -329,8 +332,43 @@ fn put_down_cells(care: u32) {
     aims[2][H - 1u] = 0u;
 }
 
+/// By direction: cells of which the next one in that direction is further from what `mark_away` began at.
+var<private> away: array<array<u32, H>, 4>;
+var<private> guarded: bool;              // things are put down only as `away` says
+var<private> nearer: array<u32, H>;      // where a thing put down would be in the way again, before the one that is to be cleared away
+
+/// Who puts a thing down on a cell that is further from `aims[stage]` than the own one still gets there.
+fn mark_away(stage: u32) {
+    var reached = aims[stage];
+    for (var d = 0u; d < 4u + slots.pad0; d++) {
+        for (var y = 0u; y < height; y++) { away[d][y] = 0u; }
+    }
+    var grew = true;
+    for (var n = 0u; n < CELLS && grew; n++) {
+        grew = false;
+        let old = reached;
+        for (var y = 0u; y < height; y++) {
+            let free = ground[y] & ~old[y];
+            let below = select(0u, ground[min(y + 1u, H - 1u)] & ~old[min(y + 1u, H - 1u)], y + 1u < H);
+            let above = select(0u, ground[max(y, 1u) - 1u] & ~old[max(y, 1u) - 1u], y > 0u);
+            away[0][y] |= old[y] & (free >> 1u);
+            away[1][y] |= old[y] & below;
+            away[2][y] |= old[y] & (free << 1u);
+            away[3][y] |= old[y] & above;
+            let more = old[y] | (grown(old[max(y, 1u) - 1u], old[y], old[min(y + 1u, H - 1u)]) & ground[y]);
+            grew = grew || more != old[y];
+            reached[y] = more;
+        }
+    }
+}
+
 /// Poses of direction `d` in row y that face what the stage is about.
 fn facing_aim(what: u32, d: u32, y: u32) -> u32 {
+    if (guarded && what == 2u) { return facing_any(what, d, y) & away[d][y]; }
+    return facing_any(what, d, y);
+}
+
+fn facing_any(what: u32, d: u32, y: u32) -> u32 {
     if (d == 0u) { return aims[what][y] >> 1u; }
     if (d == 2u) { return aims[what][y] << 1u; }
     if (d == 1u) { return select(0u, aims[what][min(y + 1u, H - 1u)], y + 1u < H); }
@@ -362,7 +400,8 @@ fn shortest(stages: vec3<u32>, count: u32) -> u32 {
     let final_step = u32(last_act != NOTHING);
     let front_cell = ahead();
     let front = bit_of(front_cell);
-    let faced = (aims[stages[top]][front.x] & front.y) != 0u;
+    let apart = !guarded || stages[top] != 2u || ((away[facing][y0] >> x) & 1u) != 0u;
+    let faced = (aims[stages[top]][front.x] & front.y) != 0u && apart;
     if (top == 0u && faced) {
         // Facing it is enough for a goto clause, and picking up never turns the agent or makes it forget.
         return select(last_act, PICKUP, last_act == NOTHING) | ((final_step + 1u) << 8u);
@@ -422,8 +461,15 @@ fn advise() -> u32 {
     let full = hand != 0u && (fetching || last_act == PICKUP);
     let stages = vec3(0u, select(2u, 1u, fetching), 2u);
     let count = 1u + u32(fetching) + u32(full);
-    for (var n = 0u; n < 4u + slots.pad0; n++) {
-        if (full || laying) { put_down_cells(3u - n); }
+    // At first so that what comes next is still within reach.
+    if (full) { mark_away(u32(fetching)); }
+    for (var n = 0u; n < 5u + slots.pad0; n++) {
+        guarded = full && n < 3u;
+        if (full || laying) { put_down_cells(select(select(4u - n, 3u - n, n < 2u), 0u, n == 2u)); }
+        if (guarded) {
+            // Nor where what is fetched is to be put.
+            for (var y = 0u; y < height; y++) { aims[2][y] &= ~(nearer[y] | select(0u, aims[0][y], fetching && last_act == DROP)); }
+        }
         if (laying) { aims[0] = aims[2]; }
         let word = shortest(stages, count);
         if (word != 0u || !(full || laying)) { return select(LEFT, word, word != 0u); }
@@ -435,5 +481,6 @@ fn advise() -> u32 {
 @compute @workgroup_size(WORKGROUP)
 fn env_expert(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     if (!enter(group, lane)) { return; }
-    state[word(ADVICE_0)] = advise();
+    load();
+    set_word(ADVICE_0, advise());
 }

@@ -25,7 +25,7 @@ fn random_portable() -> u32 { return KEY + roll(3u); }
 fn thing(kind: u32, colour: u32) -> u32 { return kind | (colour << 4u); }
 
 fn set_clause(k: u32, kind: u32, first: u32, second: u32) {
-    state[word(CLAUSE_0 + k)] = kind | (first << 3u) | (second << 14u);
+    clauses[k] = kind | (first << 3u) | (second << 14u);
 }
 
 fn desc(id: u32, colour: u32) -> u32 { return id | (colour << 4u); }
@@ -45,12 +45,27 @@ fn navigations_of(clause: u32) -> u32 {
     return select(select(1u, 2u, (clause & 7u) == PUT_NEXT), 0u, (clause & 7u) == 0u);
 }
 
+/// The level before anything is placed.
+fn clear_level() {
+    if (SMALL) {
+        rows[0] = tables[TEMPLATE];
+        if (GRID_FOURS > 1u) { rows[1] = tables[TEMPLATE + 1u]; }
+        if (GRID_FOURS > 2u) { rows[2] = tables[TEMPLATE + 2u]; }
+        if (GRID_FOURS > 3u) { rows[3] = tables[TEMPLATE + 3u]; }
+        changed = ALL_FOURS;
+    } else {
+        for (var k = 0u; k < GRID_FOURS; k++) { set_four(GRID_0 / 4u + k, tables[TEMPLATE + k]); }
+    }
+}
+
 fn generate() {
     drawn = 0u;
     over = false;
+    won = false;
+    cut = false;
     for (var attempt = 0u; attempt < ATTEMPTS && drawn < DRAWS; attempt++) {
-        for (var i = 0u; i < GRID_WORDS; i++) { state[word(GRID_0 + i)] = tables[TEMPLATE + i]; }
-        for (var k = 0u; k < CLAUSES; k++) { state[word(CLAUSE_0 + k)] = 0u; }
+        clear_level();
+        for (var k = 0u; k < CLAUSES; k++) { clauses[k] = 0u; }
         hand = 0u;
         contents = 0u;
         mission = 0u;
@@ -128,15 +143,41 @@ fn in_place(i: u32, place: u32) -> bool {
     return (place == 1u && side < 0) || (place == 2u && side > 0) || (place == 3u && depth > 0) || (place == 4u && depth < 0);
 }
 
+/// Narrow cells of that type, and of that colour unless it is any, four to a word.
+fn count_alike(d: u32) -> u32 {
+    let id = d & 15u;
+    let colour = (d >> 4u) & 7u;
+    // Doors and boxes have other kinds too.
+    let other = select(select(id, FULL_BOX, id == BOX), CLOSED, id == OPEN);
+    let third = select(id, LOCKED, id == OPEN);
+    var count = 0u;
+    for (var k = 0u; k < GRID_FOURS; k++) {
+        let cells = level_four(k);
+        let kinds = cells & vec4(0x0f0f0f0fu);
+        var alike = alike_bytes(kinds, id) | alike_bytes(kinds, other) | alike_bytes(kinds, third);
+        if (colour != ANY_COLOUR) { alike &= alike_bytes((cells >> vec4(4u)) & vec4(0x07070707u), colour); }
+        let bits = countOneBits(alike);
+        count += bits.x + bits.y + bits.z + bits.w;
+    }
+    return count;
+}
+
+/// Bit 7 of each byte, which are below 128, that is `x`.
+fn alike_bytes(bytes: vec4<u32>, x: u32) -> vec4<u32> {
+    return ~((bytes ^ vec4(x * 0x01010101u)) + vec4(0x7f7f7f7fu)) & vec4(0x80808080u);
+}
+
 /// Objects that a description means now; with `mark`, wide cells note it in bit `slot`.
 fn matches(d: u32, slot: u32, mark: bool) -> u32 {
+    if (!PLACES && (d & 15u) != 0u) { return count_alike(d); }
     var count = 0u;
-    for (var w = 0u; w < GRID_WORDS; w++) {
+    for (var w = 0u; w < ROW_WORDS * H; w++) {
+        let word = level_word(w);
         // A description without type also means walls of its colour: the reference's article counts them.
-        if ((d & 15u) != 0u && (state[word(GRID_0 + w)] & 0x0c0c0c0cu) == 0u) { continue; }
+        if ((d & 15u) != 0u && (word & 0x0c0c0c0cu) == 0u) { continue; }
         for (var n = 0u; n < (1u << CELL_SHIFT); n++) {
             let i = (w << CELL_SHIFT) + n;
-            let cell = cell_at(i);
+            let cell = (word >> (n * CELL_BITS)) & ((1u << CELL_BITS) - 1u);
             if (!fits(cell, d & 0x7fu, slot) || (place_of(d) != 0u && !in_place(i, place_of(d)))) { continue; }
             count += 1u;
             if (mark) { put_cell(i, cell | (1u << (8u + slot))); }
@@ -181,7 +222,7 @@ fn finish_mission() -> bool {
             if (found == 0u || (KEYS_MATTER && opens_a_door(d))) { return false; }
             if (found > 1u) { c |= SEVERAL << (3u + 11u * n); }
         }
-        state[word(CLAUSE_0 + k)] = c;
+        clauses[k] = c;
         if (kind == PUT_NEXT && !valid_put_next(k)) { return false; }
     }
     mission |= count << 9u;

@@ -69,7 +69,7 @@ fn pickup_dist(strict: bool) -> bool {
     let chosen = things[roll(5u)];
     let by = roll(3u);
     single(PICK, desc(select(type_of(chosen), 0u, by == 1u), select(colour_of(chosen), ANY_COLOUR, by == 0u)), 0u);
-    if (strict) { state[word(CLAUSE_0)] |= 1u << 25u; }
+    if (strict) { clauses[0] |= 1u << 25u; }
     return true;
 }
 
@@ -96,7 +96,7 @@ fn shuffled_colours() -> array<u32, 6> {
 
 fn open_clause(k: u32, door: u32, strict: bool) {
     set_clause(k, OPEN_DOOR, door, 0u);
-    if (strict) { state[word(CLAUSE_0 + k)] |= 1u << 25u; }
+    if (strict) { clauses[k] |= 1u << 25u; }
 }
 
 fn open_red_door() -> bool {

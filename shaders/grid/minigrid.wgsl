@@ -217,7 +217,7 @@ fn dynamic_obstacles(random_start: bool) -> bool {
         let i = free_cell(vec2(1), INNER, at, false);
         if (i == CELLS) { return false; }
         put_cell(i, thing(BALL, 2u));
-        state[word(BALL_0 + k)] = i;
+        set_word(BALL_0 + k, i);
     }
     return true;
 }

@@ -25,7 +25,7 @@ const AFTER: u32 = 2u;
 const ANY_COLOUR: u32 = 6u;
 const SEVERAL: u32 = 1u << 10u;
 
-fn clause(k: u32) -> u32 { return state[word(CLAUSE_0 + k)]; }
+fn clause(k: u32) -> u32 { return clauses[k]; }
 fn first_desc(clause: u32) -> u32 { return (clause >> 3u) & 0x7ffu; }
 fn second_desc(clause: u32) -> u32 { return (clause >> 14u) & 0x7ffu; }
 fn place_of(desc: u32) -> u32 { return (desc >> 7u) & 7u; }
@@ -57,7 +57,7 @@ fn test(k: u32, action: u32, before: u32, dropped: bool) -> u32 {
     let strict = (c & (1u << 25u)) != 0u;
     let desc = first_desc(c);
     let front = ahead();
-    if (kind == GOTO) {
+    if (TRACKED && kind == GOTO) {
         if (fits(remembered(cell_at(front)), desc, 2u * k)) { return SUCCESS; }
     } else if (kind == PICK && action == PICKUP) {
         if (before == 0u && hand != 0u && fits(hand, desc, 2u * k)) { return SUCCESS; }
@@ -66,7 +66,7 @@ fn test(k: u32, action: u32, before: u32, dropped: bool) -> u32 {
         let cell = cell_at(front);
         if ((cell & 15u) == OPEN && fits(cell, desc, 2u * k)) { return SUCCESS; }
         if (strict && has(IS_DOOR, cell)) { return FAILURE; }
-    } else if (kind == PUT_NEXT) {
+    } else if (TWO_DESCS && kind == PUT_NEXT) {
         if (strict && action == PICKUP && hand != 0u) { return FAILURE; }
         if (dropped && before != 0u && fits(before, desc, 2u * k) && near(front, second_desc(c), 2u * k + 1u)) {
             return SUCCESS;

@@ -3,14 +3,14 @@
 
 const VIEW: u32 = 7u;
 // Features go out one after the other, by fours.
-var<private> four: vec4<f32>;
+var<private> pending: vec4<f32>;
 var<private> shown: u32;
 var<private> to_end: bool;   // the view goes to `final_obs`
 
 fn put(x: u32) {
-    four = vec4(four.yzw, f32(x));
+    pending = vec4(pending.yzw, f32(x));
     shown += 1u;
-    if ((shown & 3u) == 0u) { show_four(shown / 4u - 1u, four, to_end); }
+    if ((shown & 3u) == 0u) { show_four(shown / 4u - 1u, pending, to_end); }
 }
 
 /// A number, or `n` features of which number `x` is 1.
@@ -73,13 +73,13 @@ fn transposed(rows: vec2<u32>) -> vec2<u32> {
     return vec2(x.x ^ (swapped << 4u), x.y ^ swapped);
 }
 
+const BEYOND: u32 = select(0x52525252u, 0x00520052u, CELL_BITS == 16u);
+
 /// The level's cells as they lie in a word (four, or two wide ones) of row y. Beyond the level everything is wall.
 fn row_word(y: i32, x: i32) -> u32 {
     let inside = u32(y) < H && u32(x) < ROW_WORDS;
-    return select(BEYOND, state[word(GRID_0 + select(0u, u32(y) * ROW_WORDS + u32(x), inside))], inside);
+    return select(BEYOND, word_at(GRID_0 + select(0u, u32(y) * ROW_WORDS + u32(x), inside)), inside);
 }
-
-const BEYOND: u32 = select(0x52525252u, 0x00520052u, CELL_BITS == 16u);
 
 /// Seven cells of row y from column x on, as bytes.
 fn seven(y: i32, x: i32) -> vec2<u32> {
@@ -88,15 +88,6 @@ fn seven(y: i32, x: i32) -> vec2<u32> {
     // A shift by 32 is none.
     let over = (32u - shift) & 31u;
     let keep = select(0xffffffffu, 0u, shift == 0u);
-    if (CELL_BITS == 8u && ROW_WORDS == 2u) {
-        // Narrow levels are read as a whole row.
-        let left = row_word(y, 0);
-        let right = row_word(y, 1);
-        let a = select(select(BEYOND, left, first == 0), right, first == 1);
-        let b = select(select(BEYOND, left, first == -1), right, first == 0);
-        let c = select(select(BEYOND, left, first == -2), right, first == -1);
-        return vec2((a >> shift) | ((b << over) & keep), (b >> shift) | ((c << over) & keep));
-    }
     let a = row_word(y, first);
     let b = row_word(y, first + 1);
     let c = row_word(y, first + 2);
@@ -118,6 +109,77 @@ fn opaque_bits(cells: u32) -> u32 {
 
 /// The seen square of the level as it lies there, [row] of seven bytes; 0 where nothing is seen.
 var<private> square: array<vec2<u32>, VIEW>;
+
+/// Cells of `square` that light passes, eight bits a row.
+var<private> clear: vec2<u32>;
+
+// Calls, not loops, wherever a row or a feature has its place: the compiler then knows it, and need not search.
+
+fn take(r: u32, cells: vec2<u32>) {
+    square[r] = cells;
+    let row = ~(opaque_bits(cells.x) | (opaque_bits(cells.y) << 4u)) & 0x7fu;
+    if (r < 4u) { clear.x |= row << (8u * r); } else { clear.y |= row << (8u * r - 32u); }
+}
+
+/// Fills `square` with the cells whose upper left one is `corner`.
+fn cut_out(corner: vec2<i32>) {
+    take(0u, seven(corner.y, corner.x));
+    take(1u, seven(corner.y + 1, corner.x));
+    take(2u, seven(corner.y + 2, corner.x));
+    take(3u, seven(corner.y + 3, corner.x));
+    take(4u, seven(corner.y + 4, corner.x));
+    take(5u, seven(corner.y + 5, corner.x));
+    take(6u, seven(corner.y + 6, corner.x));
+}
+
+/// Seven bytes of a small level's row from column x on, which is -5 to 6.
+fn seven_of(row: vec2<u32>, x: i32) -> vec2<u32> {
+    let first = x >> 2u;
+    let shift = (u32(x) & 3u) * 8u;
+    let over = (32u - shift) & 31u;
+    let keep = select(0xffffffffu, 0u, shift == 0u);
+    let a = select(select(BEYOND, row.x, first == 0), row.y, first == 1);
+    let b = select(select(BEYOND, row.x, first == -1), row.y, first == 0);
+    let c = select(select(BEYOND, row.x, first == -2), row.y, first == -1);
+    return vec2((a >> shift) | ((b << over) & keep), (b >> shift) | ((c << over) & keep));
+}
+
+/// As `cut_out`, for a small level, out of `rows`.
+fn cut_out_of_rows(corner: vec2<i32>) {
+    let beyond = vec4(BEYOND);
+    // Rows from corner.y on, which is -5 to 6: moved by 8 (from the eight rows above the level), 4, 2 and 1.
+    let by = u32(corner.y + 8);
+    let by_8 = (by & 8u) != 0u;
+    let by_4 = (by & 4u) != 0u;
+    let by_2 = (by & 2u) != 0u;
+    let by_1 = (by & 1u) != 0u;
+    let a0 = select(beyond, rows[0], by_8);
+    let a1 = select(beyond, rows[1], by_8);
+    let a2 = select(select(beyond, rows[2], by_8), select(rows[0], beyond, by_8), by_4);
+    let a3 = select(select(beyond, rows[3], by_8), select(rows[1], beyond, by_8), by_4);
+    let a4 = select(select(rows[0], beyond, by_8), select(rows[2], beyond, by_8), by_4);
+    let b0 = select(a0, select(beyond, rows[2], by_8), by_4);
+    let b1 = select(a1, select(beyond, rows[3], by_8), by_4);
+    let c0 = select(b0, b1, by_2);
+    let c1 = select(b1, a2, by_2);
+    let c2 = select(a2, a3, by_2);
+    let c3 = select(a3, a4, by_2);
+    take(0u, seven_of(select(c0.xy, c0.zw, by_1), corner.x));
+    take(1u, seven_of(select(c0.zw, c1.xy, by_1), corner.x));
+    take(2u, seven_of(select(c1.xy, c1.zw, by_1), corner.x));
+    take(3u, seven_of(select(c1.zw, c2.xy, by_1), corner.x));
+    take(4u, seven_of(select(c2.xy, c2.zw, by_1), corner.x));
+    take(5u, seven_of(select(c2.zw, c3.xy, by_1), corner.x));
+    take(6u, seven_of(select(c3.xy, c3.zw, by_1), corner.x));
+}
+
+/// Only the cells of row r that are seen stay.
+fn hide(r: u32, seen: vec2<u32>) {
+    let row = (select(seen.x, seen.y, r >= 4u) >> (8u * (r & 3u))) & 0x7fu;
+    // A bit to a byte.
+    let bytes = (vec2(row & 15u, row >> 4u) * vec2(0x00204081u)) & vec2(0x01010101u);
+    square[r] &= bytes * vec2(0xffu);
+}
 
 fn byte_of(row: u32, column: u32) -> u32 {
     return (select(square[row].x, square[row].y, column >= 4u) >> (8u * (column & 3u))) & 0xffu;
@@ -153,12 +215,8 @@ fn observe(to_final: bool) {
     // The seen square of the level as it lies there; only visibility and the order of writing depend on where the agent looks.
     let f = forward_of(facing);
     let corner = at + 3 * f - 3;
-    var clear = vec2(0u);
-    for (var r = 0u; r < VIEW; r++) {
-        square[r] = seven(corner.y + i32(r), corner.x);
-        let row = ~(opaque_bits(square[r].x) | (opaque_bits(square[r].y) << 4u)) & 0x7fu;
-        if (r < 4u) { clear.x |= row << (8u * r); } else { clear.y |= row << (8u * r - 32u); }
-    }
+    clear = vec2(0u);
+    if (SMALL) { cut_out_of_rows(corner); } else { cut_out(corner); }
     // Rows across the agent's line of sight, the nearest first.
     let sideways = (facing & 1u) == 0u;
     let backwards = facing >= 2u;
@@ -173,15 +231,15 @@ fn observe(to_final: bool) {
         lit = (s | (s << 1u) | (s >> 1u)) & 0x7fu;
     }
     seen = select(seen, transposed(seen), sideways);
-    for (var r = 0u; r < VIEW; r++) {
-        let row = (select(seen.x, seen.y, r >= 4u) >> (8u * (r & 3u))) & 0x7fu;
-        // A bit to a byte.
-        let bytes = (vec2(row & 15u, row >> 4u) * vec2(0x00204081u)) & vec2(0x01010101u);
-        square[r] &= bytes * vec2(0xffu);
-    }
+    hide(0u, seen);
+    hide(1u, seen);
+    hide(2u, seen);
+    hide(3u, seen);
+    hide(4u, seen);
+    hide(5u, seen);
+    hide(6u, seen);
     to_end = to_final;
     shown = 0u;
-    // Calls, not loops: a feature's place is then a constant.
     put_column(0u);
     put_column(1u);
     put_column(2u);

@@ -112,23 +112,17 @@ pub fn constants(spec: &EnvSpec, batch: &Batch, grid: Grid) -> Constants {
 
 /// Random numbers, the contract's bindings, and the entry points of an invocation an environment, in front of `files`.
 pub fn thread_source(constants: &Constants, files: &[&str]) -> String {
-    let numbers = include_str!("../../shaders/common/obs.wgsl");
-    thread_source_with(constants, numbers, files)
+    let entries = include_str!("../../shaders/common/thread.wgsl");
+    tile_source(constants, &[&[entries], files].concat())
 }
 
-/// As [`thread_source`], with the observation of one agent written by fours.
-pub fn thread_source_by_fours(constants: &Constants, files: &[&str]) -> String {
-    let fours = include_str!("../../shaders/common/obs_by_fours.wgsl");
-    thread_source_with(constants, fours, files)
-}
-
-fn thread_source_with(constants: &Constants, observations: &str, files: &[&str]) -> String {
+/// As [`tile_source`], with the state and the observation of one agent by fours.
+pub fn source_by_fours(constants: &Constants, files: &[&str]) -> String {
     let common = [
         include_str!("../../shaders/common/rng.wgsl"),
         include_str!("../../shaders/common/env.wgsl"),
-        observations,
+        include_str!("../../shaders/common/obs_by_fours.wgsl"),
         include_str!("../../shaders/common/episode.wgsl"),
-        include_str!("../../shaders/common/thread.wgsl"),
     ];
     constants.source(&[&common, files].concat())
 }
@@ -150,6 +144,18 @@ pub const THREAD_WORDS: usize = 3;
 /// Their names, for [`crate::env::VecEnv::state_fields`].
 pub const THREAD_FIELDS: [(&str, usize); THREAD_WORDS] =
     [("step counter", 1), ("episode counter", 1), ("return", 1)];
+
+/// The start of a state by fours (`obs_by_fours.wgsl`), `words` words an environment, a multiple of 4 of which the first are step,
+/// episode and return.
+pub fn state_by_fours(envs: usize, words: usize) -> Vec<u32> {
+    let mut state = vec![0; words * envs];
+    state[..4 * envs]
+        .iter_mut()
+        .skip(1)
+        .step_by(4)
+        .for_each(|w| *w = u32::MAX);
+    state
+}
 
 /// One environment's shader and what it needs.
 pub struct Program<'a> {

@@ -13,8 +13,7 @@ use crate::env::{ActionSpace, EnvSpec, VecEnv};
 use crate::frame::{Colour, Frame, PALETTE, Shape};
 use crate::gpu::{Access, Gpu, GpuError, Region};
 use crate::kernels::{
-    Grid as Groups, Kernels, Program, THREAD_FIELDS, THREAD_WORDS, constants,
-    thread_source_by_fours, thread_state,
+    Grid as Groups, Kernels, Program, THREAD_FIELDS, constants, source_by_fours, state_by_fours,
 };
 use crate::registry::{self, Batch, Driver, EnvError, EnvOptions};
 use cell::{COLOURS, Cell, DOOR_STATES, OBJECTS};
@@ -144,10 +143,14 @@ impl GridConfig {
             let reward = |step: u32| (1.0 - 0.9 * (f64::from(step) / horizon)) as f32;
             words.extend((0..=longest).map(|step| reward(step).to_bits()));
         }
+        words.resize(words.len().next_multiple_of(4), 0);
         words.extend(layout.pack_cells(&self.level.template()));
         words
     }
 }
+
+/// Where the clauses begin, behind step, episode, return, pose, hand and progress of the mission.
+const CLAUSES_AT: usize = 6;
 
 /// Where the words of the state lie; `grid.wgsl` says the same.
 #[derive(Clone, Copy, Debug)]
@@ -164,24 +167,37 @@ struct Layout {
 
 impl Layout {
     fn place(&self, word: usize, env: usize) -> usize {
-        (THREAD_WORDS + word) * self.envs + env
+        4 * (word / 4 * self.envs + env) + word % 4
+    }
+
+    fn balls_at(&self) -> usize {
+        CLAUSES_AT + self.clauses.max(2)
     }
 
     fn advice_at(&self) -> usize {
-        3 + self.clauses + self.balls
+        self.balls_at() + self.balls
     }
 
     fn grid_at(&self) -> usize {
-        self.advice_at() + self.advice
+        (self.advice_at() + self.advice).next_multiple_of(4)
     }
 
-    /// A row begins with a word.
+    /// A row begins with a word, two rows or one with a four where they are short.
     fn row_words(&self) -> usize {
-        self.width.div_ceil(32 / self.cell_bits)
+        match self.width.div_ceil(32 / self.cell_bits) {
+            0..=2 => 2,
+            3 | 4 => 4,
+            words => words,
+        }
     }
 
     fn grid_words(&self) -> usize {
-        self.row_words() * self.height
+        (self.row_words() * self.height).next_multiple_of(4)
+    }
+
+    /// Eight rows of eight bytes hold the level.
+    fn is_small(&self) -> bool {
+        self.cell_bits == 8 && self.width <= 8 && self.height <= 8
     }
 
     fn words(&self) -> usize {
@@ -196,21 +212,22 @@ impl Layout {
         (word, x % per_word * self.cell_bits)
     }
 
-    /// The words of a level, from the grid's first on. What is left of a row's last word is wall.
+    /// The words of a level, from the grid's first on. What is left of a row's words and of the last four is wall.
     fn pack_cells(&self, cells: &[Cell]) -> Vec<u32> {
         let per_word = 32 / self.cell_bits;
-        let (mut words, stride) = (vec![0; self.grid_words()], self.row_words() * per_word);
-        for y in 0..self.height {
-            for x in 0..stride {
-                let cell = match x < self.width {
-                    true => cells[y * self.width + x],
-                    false => Cell::WALL,
+        let word = |w: usize| {
+            let (y, first) = (w / self.row_words(), w % self.row_words() * per_word);
+            (0..per_word).fold(0, |word, n| {
+                let inside = first + n < self.width && y < self.height;
+                let cell = if inside {
+                    cells[y * self.width + first + n]
+                } else {
+                    Cell::WALL
                 };
-                words[y * self.row_words() + x / per_word] |=
-                    u32::from(cell.0) << (x % per_word * self.cell_bits);
-            }
-        }
-        words
+                word | (u32::from(cell.0) << (n * self.cell_bits))
+            })
+        };
+        (0..self.grid_words()).map(word).collect()
     }
 }
 
@@ -222,16 +239,49 @@ pub struct Grid {
     kernels: Kernels,
     /// Begins episodes, over so many workgroups; after a step only where environments do not stay as they ended.
     restart: wgpu::ComputePipeline,
+    /// Step and restart in one, over as many workgroups as the restart.
+    turn: Option<wgpu::ComputePipeline>,
     chunks: (u32, u32),
     restarts: bool,
     experts_turn: bool,
     expert: Option<wgpu::ComputePipeline>,
 }
 
-/// Environments whose ends a workgroup gathers, and its invocations. Two levels are all that one invocation generates: Mesa's software
-/// device ends the loops of an invocation after 65,535 rounds, of which a large level takes some 5,000.
-const CHUNK: usize = 128;
-const RESTART_GROUP: usize = 64;
+/// Environments whose ends a workgroup of restart.wgsl gathers, and its invocations.
+#[derive(Clone, Copy)]
+struct Gathering {
+    envs: usize,
+    invocations: usize,
+}
+
+impl Gathering {
+    /// A software device runs a kernel's whole text for every eight invocations, whether any of them has something to do or not: there
+    /// a workgroup has eight, and as many environments as an invocation can generate levels for. It ends the loops of an invocation
+    /// after 65,535 rounds in all, of which a large level takes some 5,000, and one without distractors in a room some 500.
+    fn of(gpu: &Gpu, config: &GridConfig, layout: &Layout) -> Self {
+        if !gpu.is_software() {
+            return Self {
+                envs: 128,
+                invocations: 64,
+            };
+        }
+        let short = layout.is_small() && config.options.num_dists.unwrap_or(0) <= 2;
+        let most = match (short, config.level.file) {
+            (true, File::Balrog | File::MiniGrid) => 16,
+            _ => 2,
+        };
+        // Small batches are spread over the cores.
+        let levels = (layout.envs / 64).clamp(1, most);
+        Self {
+            envs: 8 * levels,
+            invocations: 8,
+        }
+    }
+
+    fn groups(self, batch: &Batch) -> Groups {
+        Groups::new(self.invocations, batch.envs(), self.envs, "thread")
+    }
+}
 
 impl Grid {
     /// # Errors
@@ -246,6 +296,7 @@ impl Grid {
         let advice = config.options.expert || batch.driver == Driver::Heuristic;
         let layout = config.layout(batch.envs(), advice);
         let groups = Groups::thread(gpu, batch);
+        let gathering = Gathering::of(gpu, &config, &layout);
         let tables = gpu.storage_from("grid tables", &config.tables(&layout));
         // One agent whose critic sees what it sees: the observation's memory serves as the state's.
         let shared = config.options.critic_state == CriticState::View;
@@ -258,9 +309,9 @@ impl Grid {
             batch,
             Program {
                 spec: &written,
-                source: source(&config, &written, batch, groups, advice),
+                source: source(&config, &written, batch, groups, gathering, advice),
                 grid: groups,
-                state: thread_state(batch.envs(), layout.words()),
+                state: state_by_fours(batch.envs(), layout.words()),
                 extra: &[(Access::Read, tables.binding())],
             },
         )?;
@@ -270,15 +321,18 @@ impl Grid {
         }
         allow_everything(gpu, &kernels.io.avail);
         let expert = advice.then(|| kernels.entry(gpu, "env_expert"));
-        let chunks = Groups::new(RESTART_GROUP, batch.envs(), CHUNK, "thread");
         let restart = kernels.entry(gpu, "env_restart");
+        // A chosen workgroup is that of the step by itself.
+        let together = gpu.is_software() && !batch.keep_ended && batch.workgroup.is_none();
+        let turn = together.then(|| kernels.entry(gpu, "env_turn"));
         Ok(Self {
             config,
             spec,
             layout,
             kernels,
             restart,
-            chunks: chunks.groups,
+            turn,
+            chunks: gathering.groups(batch).groups,
             restarts: !batch.keep_ended,
             experts_turn: batch.driver == Driver::Heuristic,
             expert,
@@ -358,6 +412,11 @@ impl VecEnv for Grid {
         if self.experts_turn {
             self.record_expert(pass);
         }
+        if let Some(turn) = &self.turn {
+            self.kernels
+                .record_entry(pass, turn, Some(t), Some(self.chunks));
+            return;
+        }
         self.kernels.record_step(pass, t);
         if self.restarts {
             self.begin_episodes(pass, Some(t));
@@ -365,13 +424,14 @@ impl VecEnv for Grid {
     }
 
     fn dispatches_per_step(&self) -> u32 {
-        1 + u32::from(self.experts_turn) + u32::from(self.restarts)
+        let restart = self.restarts && self.turn.is_none();
+        1 + u32::from(self.experts_turn) + u32::from(restart)
     }
 
     /// The header in and out, the seen square (21 or 28 words) and the key in; action, outcome and what is seen next.
     fn bytes_per_step(&self) -> u64 {
         let l = &self.layout;
-        let header = 2 * (THREAD_WORDS + 3) + l.clauses;
+        let header = 2 * CLAUSES_AT + l.clauses;
         let square = VIEW * (VIEW.div_ceil(32 / l.cell_bits) + 1);
         let critic = match self.config.options.critic_state {
             CriticState::View => 0,
@@ -387,9 +447,10 @@ impl VecEnv for Grid {
             ("agent", 1),
             ("hand and box", 1),
             ("progress of the mission", 1),
-            ("mission", l.clauses),
+            ("mission", l.balls_at() - CLAUSES_AT),
             ("moving balls", l.balls),
             ("advice", l.advice),
+            ("filling", l.grid_at() - l.advice_at() - l.advice),
             ("cells", l.grid_words()),
         ];
         [&THREAD_FIELDS[..], &own].concat()
@@ -606,6 +667,7 @@ fn source(
     spec: &EnvSpec,
     batch: &Batch,
     groups: Groups,
+    gathering: Gathering,
     advice: bool,
 ) -> String {
     let (l, o) = (&config.level, &config.options);
@@ -618,11 +680,13 @@ fn source(
         keep_ended: true,
         ..batch.clone()
     };
-    let chunks = Groups::new(RESTART_GROUP, batch.envs(), CHUNK, "thread");
     let constants = constants(spec, &stepping, groups)
-        .uint("CHUNK", CHUNK)
-        .uint("RESTART_GROUP", RESTART_GROUP)
-        .uint("RESTART_GROUPS_X", chunks.groups.0 as usize)
+        .uint("CHUNK", gathering.envs)
+        .uint("RESTART_GROUP", gathering.invocations)
+        .uint(
+            "RESTART_GROUPS_X",
+            gathering.groups(batch).groups.0 as usize,
+        )
         .uint("W", l.width)
         .uint("H", l.height)
         .uint("CELL_BITS", layout.cell_bits)
@@ -634,7 +698,11 @@ fn source(
         .uint("ADVICE", layout.advice)
         .uint("NAV_STEPS", each as usize)
         .uint("REWARD_ROW", longest as usize + 1)
-        .uint("TEMPLATE", rows * (longest as usize + 1))
+        .uint("TEMPLATE", (rows * (longest as usize + 1)).div_ceil(4))
+        .uint("GRID_0", layout.grid_at())
+        .uint("ROW_WORDS", layout.row_words())
+        .flag("SMALL", layout.is_small())
+        .flag("RESTARTS", !batch.keep_ended)
         .uint("ROOM", size.max(3))
         .uint("COLS", cols)
         .uint("ROWS", room_rows)
@@ -654,6 +722,7 @@ fn source(
         include_str!("../../../shaders/grid/view.wgsl"),
         include_str!("../../../shaders/grid/generate.wgsl"),
         include_str!("../../../shaders/grid/restart.wgsl"),
+        include_str!("../../../shaders/grid/entry.wgsl"),
     ];
     let toolkit = include_str!("../../../shaders/grid/roomgrid.wgsl");
     match l.file {
@@ -673,5 +742,5 @@ fn source(
     };
     let level = format!("fn level() -> bool {{ return {}; }}", l.call);
     files.extend([balls, expert, &level]);
-    thread_source_by_fours(&constants, &files)
+    source_by_fours(&constants, &files)
 }

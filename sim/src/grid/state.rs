@@ -2,7 +2,7 @@
 
 use super::cell::Cell;
 use super::mission::Mission;
-use super::{Grid, Layout};
+use super::{CLAUSES_AT, Grid, Layout};
 use crate::gpu::{Gpu, GpuError};
 
 /// One environment.
@@ -101,9 +101,9 @@ impl Grid {
 impl Layout {
     fn unpack(&self, words: &[u32], g: usize) -> World {
         let at = |i: usize| words[self.place(i, g)];
-        let (pose, held, progress) = (at(0), at(1), at(2));
+        let (pose, held, progress) = (at(3), at(4), at(5));
         let cell = |bits: u32| (bits != 0).then_some(Cell(bits as u16));
-        let clauses = (0..self.clauses).map(|k| at(3 + k));
+        let clauses = (0..self.clauses).map(|k| at(CLAUSES_AT + k));
         World {
             cells: (0..self.width * self.height)
                 .map(|i| {
@@ -120,13 +120,13 @@ impl Layout {
             balls: (0..self.balls)
                 .map(|k| {
                     let stride = self.row_words() * 32 / self.cell_bits;
-                    let i = at(3 + self.clauses + k) as usize;
+                    let i = at(self.balls_at() + k) as usize;
                     [(i % stride) as u8, (i / stride) as u8]
                 })
                 .collect(),
-            step: words[g],
-            episode: words[self.envs + g],
-            running_return: f32::from_bits(words[2 * self.envs + g]),
+            step: at(0),
+            episode: at(1),
+            running_return: f32::from_bits(at(2)),
             gave_up: pose & (1 << 19) != 0,
         }
     }
@@ -135,32 +135,32 @@ impl Layout {
         let ghosts = world.cells.iter().any(|c| c.is_ghost());
         let bits = |c: Option<Cell>| c.map_or(0, |c| u32::from(c.0));
         let mut put = |i: usize, word: u32| words[self.place(i, g)] = word;
+        put(0, world.step);
+        put(1, world.episode);
+        put(2, world.running_return.to_bits());
         put(
-            0,
+            3,
             u32::from(world.x)
                 | (u32::from(world.y) << 8)
                 | (u32::from(world.direction & 3) << 16)
                 | (u32::from(ghosts) << 18)
                 | (u32::from(world.gave_up) << 19),
         );
-        put(1, bits(world.hand) | (bits(world.contents) << 16));
-        put(2, world.mission.code());
+        put(4, bits(world.hand) | (bits(world.contents) << 16));
+        put(5, world.mission.code());
         for (k, clause) in world.mission.clauses.iter().enumerate() {
-            put(3 + k, clause.map_or(0, |c| c.code()));
+            put(CLAUSES_AT + k, clause.map_or(0, |c| c.code()));
         }
         for (k, &[x, y]) in world.balls.iter().enumerate() {
             let stride = self.row_words() * 32 / self.cell_bits;
             put(
-                3 + self.clauses + k,
+                self.balls_at() + k,
                 u32::from(y) * stride as u32 + u32::from(x),
             );
         }
         for (n, word) in self.pack_cells(&world.cells).into_iter().enumerate() {
             put(self.grid_at() + n, word);
         }
-        words[g] = world.step;
-        words[self.envs + g] = world.episode;
-        words[2 * self.envs + g] = world.running_return.to_bits();
     }
 }
 
