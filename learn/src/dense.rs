@@ -112,7 +112,7 @@ impl Live {
     }
 
     /// The number of live rows, or with `chunk` of those in that chunk.
-    fn rows(&self, chunk: Option<usize>) -> Region {
+    pub(crate) fn rows(&self, chunk: Option<usize>) -> Region {
         let entry = chunk.map_or(0, |c| c + 1);
         self.region.part(entry * Self::STRIDE, 1)
     }

@@ -141,6 +141,14 @@ impl QLearner {
         let (members, by_rows) = (sizes.members, config.by_rows(gpu));
         let seeds = config.seeds_from(config.seed);
         let rows = replay_sizes.rows();
+        // Before burn is asked for it.
+        let of_row = QLoss::words(&sizes, &decomposition);
+        gpu.check_fits(
+            "a batch's mixer",
+            4 * (members * replay_sizes.slots * of_row) as u64,
+            config.batch as u64,
+            "episodes in a batch",
+        )?;
         let loss = QLoss::new(gpu, &sizes, rows, &decomposition, config.weighted_td)?;
         let ticks = Ticks::new(gpu, sizes.steps + config.gradient_steps);
         let io = env.io().clone();

@@ -6,7 +6,7 @@ use merit_sim::gpu::{Gpu, Region};
 
 use crate::LearnError;
 use crate::burn_device::{BurnDevice, Flat, Recorded};
-use crate::decomposition::{Decomposition, Utilities};
+use crate::decomposition::{Decomposition, HyperNet, Utilities};
 use crate::sizes::Sizes;
 
 /// The tensors in front of the outputs of the networks, in both allocations: utilities of the actions `[P, R, A]`, and the best ones'.
@@ -55,6 +55,12 @@ pub struct QLoss {
 }
 
 impl QLoss {
+    /// Words of a row of a batch, of a member.
+    pub fn words(sizes: &Sizes, decomposition: &Decomposition) -> usize {
+        let outputs = decomposition.nets.iter().map(HyperNet::outputs);
+        2 * sizes.agents + decomposition.values + 1 + outputs.sum::<usize>()
+    }
+
     /// Records the losses of batches of `rows` rows per member.
     ///
     /// # Errors

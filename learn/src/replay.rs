@@ -328,11 +328,12 @@ impl Batch {
         let padded = |n: usize| n.next_multiple_of(4);
         let shape = |rows: usize, widths: &[usize]| {
             let mut shape = Shape::new(gpu, s.members, rows, c.stride, widths, c.by_rows);
-            shape.live = Some(Live::new(gpu, shape.chunks()));
-            shape
+            let live = Live::new(gpu, shape.chunks());
+            shape.live = Some(live.clone());
+            (shape, live)
         };
-        let agent_shape = shape(agent_rows, &[widths[0], padded(columns)]);
-        let state_shape = shape(state_rows, &[widths[1], padded(s.state)]);
+        let (agent_shape, live_agents) = shape(agent_rows, &[widths[0], padded(columns)]);
+        let (state_shape, live_states) = shape(state_rows, &[widths[1], padded(s.state)]);
         let words = |what: &str, n: usize| gpu.storage(what, 4 * (s.members * n) as u64);
         let agent_input = Rows::padded(gpu, "agents of a batch", s.members * agent_rows, columns);
         let state_input = Rows::padded(gpu, "states of a batch", s.members * state_rows, s.state);
@@ -349,9 +350,6 @@ impl Batch {
         let next = words("next actions of a batch", agent_rows);
         let allowed = words("masks of a batch", agent_rows * s.outputs());
         let rewards = words("rewards of a batch", state_rows);
-        let (Some(of_agents), Some(of_states)) = (&agent_shape.live, &state_shape.live) else {
-            return Err(LearnError::Config("a batch has no live rows".into()));
-        };
 
         // Steps in whole chunks of both kinds of rows.
         let quantum = |chunk: usize, per_slot: usize| chunk / gcd(chunk, per_slot);
@@ -370,16 +368,12 @@ impl Batch {
         let file = include_str!("../../shaders/learn/live_steps.wgsl");
         let binds = [
             Bind::Read(&replay.drawn),
-            Bind::Write(of_agents.region()),
-            Bind::Write(of_states.region()),
+            Bind::Write(live_agents.region()),
+            Bind::Write(live_states.region()),
         ];
         let live = Kernel::new(gpu, "live_steps", &constants, &[file], &binds);
 
-        let of_agent_rows = agent_shape.live_rows(None);
-        let of_state_rows = state_shape.live_rows(None);
-        let live_rows =
-            |region: &'_ Option<Region>| region.clone().unwrap_or_else(|| rewards.clone());
-        let (of_agent_rows, of_state_rows) = (live_rows(&of_agent_rows), live_rows(&of_state_rows));
+        let (of_agent_rows, of_state_rows) = (live_agents.rows(None), live_states.rows(None));
         let groups = |rows: usize, stride: usize| (rows * stride).div_ceil(64).min(GATHER_GROUPS);
         let threads = |rows: usize, stride: usize| 64 * groups(rows, stride);
         let episodes = episode_constants(s, r);

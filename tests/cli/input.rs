@@ -124,6 +124,45 @@ fn a_batch_that_does_not_fit_is_told_the_largest_that_does() {
 }
 
 #[test]
+fn a_replay_that_does_not_fit_is_told_what_would() {
+    let qmix = |more: &[&str], words: &[&str]| {
+        train_refused(&[&["--algo", "qmix"], more].concat(), words);
+    };
+    qmix(
+        &["--set", "replay=100"],
+        &[
+            "replay = 100",
+            "episodes of up to 100 steps",
+            "set replay to",
+        ],
+    );
+    qmix(
+        &["--set", "replay=1G"],
+        &[
+            "the replay's observations",
+            "use at most",
+            "steps of replay",
+        ],
+    );
+    qmix(
+        &["--set", "batch=4096"],
+        &["bytes in one buffer", "use at most", "episodes in a batch"],
+    );
+    qmix(
+        &["--set", "env_options.action_type=continuous"],
+        &["\"qmix\"", "needs discrete actions"],
+    );
+    qmix(
+        &["--set", "env_options.anomaly_probability=0.1"],
+        &["replaces actions", "anomaly_probability = 0"],
+    );
+    qmix(
+        &["--set", "positivity=relu"],
+        &["`positivity` cannot be `relu`", "abs, softplus or square"],
+    );
+}
+
+#[test]
 fn configuration_files_are_checked_where_they_stand() {
     let folder = tempfile::tempdir().expect("temp");
     let file = folder.path().join("a.toml");

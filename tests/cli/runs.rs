@@ -62,19 +62,21 @@ fn assert_same(a: &Path, b: &Path) {
     }
 }
 
-/// What the device holds is the same from the first line to the last: nothing is allocated that stays.
-fn assert_held(run: &Path) {
+/// What the device holds is the same from line `first` to the last: nothing is allocated that stays.
+#[track_caller]
+fn assert_held(run: &Path, first: usize) {
     let lines = fs::read_to_string(run.join("timing.jsonl")).expect("lines");
     let lines: Vec<Value> = lines
         .lines()
         .map(|l| serde_json::from_str(l).expect("JSON"))
         .collect();
+    let lines = &lines[first..];
     assert!(lines.len() > 5);
     let device = &lines[0]["device_bytes"];
     // Other systems' drivers need not tell.
     let told = |bytes: &Value| bytes.as_u64().is_some_and(|bytes| bytes > 100_000);
     let must = cfg!(target_os = "linux");
-    for line in &lines {
+    for line in lines {
         assert_eq!(&line["device_bytes"], device);
         assert!(!must || told(device) && told(&line["host_bytes"]), "{line}");
     }
@@ -109,7 +111,7 @@ fn a_repeated_a_killed_and_an_interrupted_run_have_the_same_bytes() {
         "{shown}"
     );
 
-    assert_held(&whole);
+    assert_held(&whole, 0);
 
     succeeds(&mut train(&path("again")));
     assert_same(&whole, &path("again"));
@@ -179,6 +181,61 @@ fn a_repeated_a_killed_and_an_interrupted_run_have_the_same_bytes() {
 #[test]
 fn a_recurrent_run_is_resumed_to_the_same_bytes() {
     resumed_to_the_same_bytes(&["--algo", "ippo", "--set", "network=gru"]);
+}
+
+/// The replay with it; and what was learned is evaluated and drawn by its largest utilities.
+#[test]
+fn a_run_from_a_replay_is_resumed_to_the_same_bytes() {
+    let folder = tempfile::tempdir().expect("temp");
+    let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));
+    let start = |out: &Path| {
+        let mut command = train(out);
+        command.args(["--algo", "me_qmix"]);
+        for set in [
+            "replay=1200",
+            "batch=8",
+            "learning_starts=128",
+            "hyper_hidden=16",
+            "mixing_embed=8",
+        ] {
+            command.args(["--set", set]);
+        }
+        command
+    };
+    succeeds(&mut start(&whole));
+    // The first reports have no batch to enumerate joint actions of.
+    assert_held(&whole, 4);
+    let mut child = start(&killed)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("starts");
+    wait_for(&mut child, &killed, 1536);
+    child.kill().expect("killed");
+    child.wait().expect("reaped");
+    succeeds(&mut merit(&["train", "--resume", arg(&killed)]));
+    assert_same(&whole, &killed);
+
+    let evaluate = |more: &[&str]| {
+        let all = [&["eval", arg(&whole), "--episodes", "16", "--json"], more].concat();
+        succeeds(&mut merit(&all))
+    };
+    // Utilities are no distribution to draw from.
+    let members = |text: &str| -> Value {
+        let evaluation: Value = serde_json::from_str(text).expect("JSON");
+        evaluation["members"].clone()
+    };
+    assert_eq!(members(&evaluate(&[])), members(&evaluate(&["--greedy"])));
+    let picture = folder.path().join("battle.png");
+    succeeds(&mut merit(&[
+        "render",
+        "smax/3m",
+        "--policy",
+        arg(&whole),
+        "--out",
+        arg(&picture),
+    ]));
+    assert!(fs::metadata(&picture).expect("picture").len() > 1000);
 }
 
 #[test]
