@@ -110,7 +110,7 @@ pub struct SoftParts<'a> {
 }
 
 impl QLearner {
-    /// `soft`: made from the context and the sizes of the replay, where the policies are soft.
+    /// `temperature`: where the policies are soft.
     ///
     /// # Errors
     /// [`LearnError`]: what does not fit the configuration, the adapter or burn.

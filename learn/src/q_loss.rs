@@ -31,8 +31,6 @@ struct LossOutputs {
     net_grads: Vec<Option<Tensor<3>>>,
     /// `[P, DIAGNOSTICS]`
     diagnostics: Tensor<2>,
-    /// `[P, R, 1]`: the joint values.
-    joint: Tensor<3>,
 }
 
 /// Recorded kernels, their inputs and outputs. `R` rows of a batch: slots times episodes.
@@ -147,14 +145,6 @@ impl QLoss {
         self.burn.flush()?;
         Ok(self.target_values.launches)
     }
-
-    /// `[P, R, 1]` (or U), what the mixer made of the batch; for diagnostics and tests.
-    ///
-    /// # Errors
-    /// [`LearnError::Burn`].
-    pub fn joint_values(&self) -> Result<Region, LearnError> {
-        self.burn.region(&self.loss.output.joint)
-    }
 }
 
 /// ½ Σ mask (Q_tot - y)² / Σ mask, over the values of a step too where there are several. The members' losses are added, so that the
@@ -231,6 +221,5 @@ fn td_loss(batch: &Flat, decomposition: &Decomposition, weighted: bool) -> LossO
             .map(|n| n.grad_remove(&mut grads).map(own))
             .collect(),
         diagnostics: Tensor::cat(said.to_vec(), 1),
-        joint: joint.inner() * 1.0,
     }
 }
