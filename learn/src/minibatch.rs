@@ -14,6 +14,7 @@ use crate::sizes::Sizes;
 pub(crate) const TICK: &str = include_str!("../../shaders/learn/tick.wgsl");
 const RNG: &str = include_str!("../../shaders/common/rng.wgsl");
 pub(crate) const MINIBATCH: &str = include_str!("../../shaders/learn/minibatch.wgsl");
+pub(crate) const FEISTEL: &str = include_str!("../../shaders/learn/feistel.wgsl");
 const SHUFFLE: &str = include_str!("../../shaders/learn/shuffle.wgsl");
 const MOMENTS: &str = include_str!("../../shaders/learn/moments.wgsl");
 const CENTRAL: &str = include_str!("../../shaders/learn/central.wgsl");
@@ -92,7 +93,7 @@ impl Minibatches {
             gpu,
             "shuffle",
             &constants,
-            &[TICK, RNG, MINIBATCH, SHUFFLE],
+            &[TICK, RNG, FEISTEL, MINIBATCH, SHUFFLE],
             &[Bind::Tick(ticks), Bind::Write(&order), Bind::Read(keys)],
         );
         let moments_kernel = Kernel::new(

@@ -14,6 +14,7 @@ use crate::burn_device::Flat;
 use crate::config::Config;
 use crate::dense::{Live, Rows, Shape};
 use crate::kernel::{Bind, Constants, Kernel, Recorder};
+use crate::minibatch::FEISTEL;
 use crate::policy::{Context, Itself};
 use crate::sizes::Sizes;
 
@@ -200,7 +201,7 @@ impl Replay {
         let file = include_str!("../../shaders/learn/index_episodes.wgsl");
         let index = kernel("index_episodes", &[TICK, file], &index);
         let file = include_str!("../../shaders/learn/draw_episodes.wgsl");
-        let draw = kernel("draw_episodes", &[TICK, RNG, file], &draw);
+        let draw = kernel("draw_episodes", &[TICK, RNG, FEISTEL, file], &draw);
         Self {
             sizes,
             ends,

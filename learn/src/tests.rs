@@ -1336,6 +1336,7 @@ fn shuffle_is_a_permutation_that_changes_with_the_epoch() {
             include_str!("../../shaders/learn/tick.wgsl"),
             include_str!("../../shaders/common/rng.wgsl"),
             include_str!("../../shaders/learn/minibatch.wgsl"),
+            crate::minibatch::FEISTEL,
             include_str!("../../shaders/learn/shuffle.wgsl"),
         ];
         let binds = [Bind::Tick(&ticks), Bind::Write(&order), Bind::Read(&keys)];

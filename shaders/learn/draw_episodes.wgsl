@@ -1,5 +1,5 @@
 // Draws BATCH episodes of each member uniformly and without replacement, all of them where there are fewer. A workgroup a member.
-// Constants: ENVS (of a member), GROUPS (P * E), BATCH, CAPACITY. After tick and rng.
+// Constants: ENVS (of a member), GROUPS (P * E), BATCH, CAPACITY. After tick, rng and feistel.
 
 @group(0) @binding(0) var<uniform> tick: Tick;
 @group(0) @binding(1) var<storage, read> ends: array<u32>;            // [CAPACITY, P * E]
@@ -7,27 +7,6 @@
 @group(0) @binding(3) var<storage, read> keys: array<vec2<u32>>;      // [P]
 @group(0) @binding(4) var<storage, read_write> before: array<u32>;    // [P, ENVS + 1]: episodes of the environments in front
 @group(0) @binding(5) var<storage, read_write> drawn: array<vec4<u32>>; // [P, BATCH]: environment, first step, length, whether it was cut
-
-// A keyed bijection of 0 … 2^bits - 1, as in shuffle.wgsl.
-fn scatter(key: vec2<u32>, draw: u32, x: u32, bits: u32) -> u32 {
-    let low_bits = (bits + 1u) / 2u;
-    let high_bits = bits - low_bits;
-    var low = x & ((1u << low_bits) - 1u);
-    var high = x >> low_bits;
-    for (var round = 0u; round < 4u; round++) {
-        let k = threefry2x32(key, vec2(draw, round));
-        low ^= mix_bits(high ^ k.x) & ((1u << low_bits) - 1u);
-        high ^= mix_bits(low ^ k.y) & ((1u << high_bits) - 1u);
-    }
-    return (high << low_bits) | low;
-}
-
-fn mix_bits(bits: u32) -> u32 {
-    var x = bits * 0x9E3779B1u;
-    x = (x ^ (x >> 15u)) * 0x85EBCA77u;
-    x = (x ^ (x >> 13u)) * 0xC2B2AE3Du;
-    return x ^ (x >> 16u);
-}
 
 @compute @workgroup_size(64)
 fn draw_episodes(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
