@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use merit_learn::config::parse_count;
 use merit_sim::bench::{self, BenchRow};
 use merit_sim::gpu::{AdapterChoice, Gpu};
-use merit_sim::registry::{self, EnvOptions};
+use merit_sim::registry::{self, EnvOptions, Layout};
 
 use crate::output::{print, print_json, short, table};
 
@@ -20,6 +20,9 @@ pub struct Bench {
     /// Who acts
     #[arg(long, value_enum, default_value_t = Policy::Random)]
     policy: Policy,
+    /// How an environment is spread over invocations, where it has more than one way
+    #[arg(long, value_enum, default_value_t = LayoutName::Auto)]
+    layout: LayoutName,
     /// About how long each measurement takes
     #[arg(long, allow_negative_numbers = true, value_parser = seconds, default_value = "5")]
     seconds: f64,
@@ -36,6 +39,26 @@ enum Policy {
     Buffer,
     /// The environment's built-in policy
     Heuristic,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LayoutName {
+    /// What is faster on this kind of adapter
+    Auto,
+    /// An invocation an environment
+    Thread,
+    /// An invocation a unit or a link
+    Tile,
+}
+
+impl From<LayoutName> for Layout {
+    fn from(name: LayoutName) -> Self {
+        match name {
+            LayoutName::Auto => Layout::Auto,
+            LayoutName::Thread => Layout::Thread,
+            LayoutName::Tile => Layout::Tile,
+        }
+    }
 }
 
 fn batch(text: &str) -> Result<usize, String> {
@@ -66,7 +89,15 @@ impl Bench {
         let mut rows = Vec::new();
         for name in &self.names {
             for &envs in &self.envs {
-                let row = bench::run(&gpu, name, &options, envs, policy, self.seconds)?;
+                let row = bench::run_layout(
+                    &gpu,
+                    name,
+                    &options,
+                    envs,
+                    policy,
+                    self.seconds,
+                    self.layout.into(),
+                )?;
                 if self.json {
                     print_json(&row)?;
                 } else {
