@@ -4,9 +4,9 @@
 //! matrix product, chosen without autotuning, fills 64-wide tiles and reaches 1 to 5 GFLOP/s on two cores of a software
 //! device where these reach 10 to 14; a network of two hidden layers costs eight launches here.
 //!
-//! Two layouts. On GPUs an invocation computes a patch of rows and columns. On a software device its weights come from a
-//! uniform block and it computes four whole rows: several times as fast there (`dense_forward_row.wgsl` says why), but with too
-//! few invocations to fill a GPU.
+//! Two layouts. On GPUs a workgroup computes a tile of rows and columns and takes both factors through its memory. On a software
+//! device the weights come from a uniform block and an invocation computes four whole rows: several times as fast there
+//! (`dense_forward_row.wgsl` says why), but with too few invocations to fill a GPU.
 
 use std::ops::Range;
 
@@ -16,6 +16,7 @@ use crate::kernel::{Bind, Constants, Kernel, Recorder};
 use crate::net::{Dense, UNIFORM_WORDS};
 
 const ACTIVATION: &str = include_str!("../../shaders/learn/activation.wgsl");
+const TILE: &str = include_str!("../../shaders/learn/dense_tile.wgsl");
 const FORWARD: &str = include_str!("../../shaders/learn/dense_forward.wgsl");
 const BACKWARD: &str = include_str!("../../shaders/learn/dense_backward.wgsl");
 const GRAD: &str = include_str!("../../shaders/learn/dense_grad.wgsl");
@@ -39,8 +40,11 @@ const ROW_GROUP: usize = 32;
 /// Fours of columns that an invocation sums at a time in the layout by rows (`dense_forward_row.wgsl`).
 const BLOCK: usize = 16;
 
-/// Rows and columns of the patch that one invocation computes.
-const PATCH: usize = 8;
+/// Partial sums of the weight gradients that fill a GPU: with more, adding them up takes as long as computing them.
+const MANY_CHUNKS: usize = 64;
+
+/// Tiles that fill a GPU. With fewer of 64 rows, a tile has 32.
+const MANY_TILES: usize = 256;
 
 /// What follows a dense layer; the shader's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,7 +159,11 @@ impl Shape {
             // Small chunks are many launches: for wide inputs loads from a storage buffer are the lesser evil.
             true => largest(&[CHUNK, 192, 128], widths)
                 .or_else(|| largest(&[CHUNK, 128, 64], &widths[..1])),
-            false => None,
+            // Whole ones, as padding is in whole ones of 256.
+            false => (1..=rows / CHUNK / MANY_CHUNKS)
+                .rev()
+                .map(|times| times * CHUNK)
+                .find(|chunk| rows.is_multiple_of(*chunk)),
         };
         Self {
             members,
@@ -311,10 +319,45 @@ impl Part {
     }
 }
 
-/// Splits `n` columns into patches of equal width, at most [`PATCH`] wide: (patches, width).
-fn columns(n: usize) -> (usize, usize) {
-    let patches = n.div_ceil(PATCH);
-    (patches, n.div_ceil(patches))
+/// How workgroups share a product of `rows` rows and `columns` columns (`dense_tile.wgsl`).
+struct Tiles {
+    /// Rows and columns of a tile, and rows of an invocation's part of it.
+    rows: usize,
+    columns: usize,
+    patch: usize,
+    down: usize,
+    across: usize,
+}
+
+impl Tiles {
+    /// `products` of these at once.
+    fn new(rows: usize, columns: usize, products: usize) -> Self {
+        let width = columns.next_power_of_two().clamp(16, 64);
+        let across = columns.div_ceil(width);
+        let full = rows.div_ceil(64) * across * products >= MANY_TILES;
+        let height = if full { 64 } else { 32 };
+        Self {
+            rows: height,
+            columns: width,
+            patch: if full && width == 64 { 8 } else { 4 },
+            down: rows.div_ceil(height),
+            across,
+        }
+    }
+
+    fn constants(&self, c: &Constants, a_by_rows: bool, b_by_rows: bool) -> Constants {
+        c.clone()
+            .uint("BM", self.rows)
+            .uint("BN", self.columns)
+            .uint("TM", self.patch)
+            .uint("TILES", self.across)
+            .flag("A_BY_ROWS", a_by_rows)
+            .flag("B_BY_ROWS", b_by_rows)
+    }
+
+    fn count(&self) -> usize {
+        self.down * self.across
+    }
 }
 
 fn constants(shape: &Shape, layer: &Dense) -> Constants {
@@ -326,7 +369,6 @@ fn constants(shape: &Shape, layer: &Dense) -> Constants {
         .uint("KERNEL", layer.kernel)
         .uint("BIAS", layer.bias)
         .uint("BIAS_FROM", layer.bias_from)
-        .uint("TM", PATCH)
 }
 
 /// Where a dispatch takes these of a layer's inputs.
@@ -341,11 +383,6 @@ fn column_blocks(layer: &Dense) -> (usize, usize) {
     let fours = layer.outputs.div_ceil(4);
     let blocks = fours.div_ceil(BLOCK);
     (blocks, fours.div_ceil(blocks))
-}
-
-/// A dispatch over patches, `per_row` columns of them for `rows` rows, of which a workgroup takes 64.
-fn patches(per_row: usize, rows: usize) -> usize {
-    (per_row * rows.div_ceil(PATCH)).div_ceil(64)
 }
 
 /// `y = activate(x · kernel + bias)`, `x: [P, rows, in]`, `y: [P, rows, out]`.
@@ -391,18 +428,17 @@ impl Forward {
             });
             return Self(products.collect());
         }
-        let (cols, width) = columns(layer.outputs);
-        let c = c
+        let tiles = Tiles::new(shape.rows, layer.outputs, shape.members);
+        let c = tiles
+            .constants(&c, false, true)
             .uint("IN", layer.inputs)
             .uint("ACT", activate as usize)
-            .uint("TN", width)
-            .uint("COLS", cols)
             .uint("LIVE", 3);
         let live = shape.live_rows(None);
         let mut binds = vec![Bind::Read(params), Bind::Read(&x.region), Bind::Write(y)];
         binds.extend(live.as_ref().map(Bind::Read));
-        let groups = [patches(cols, shape.rows), shape.members, 1];
-        let files = [ACTIVATION, shape.live_file(), FORWARD];
+        let groups = [tiles.count(), shape.members, 1];
+        let files = [ACTIVATION, shape.live_file(), TILE, FORWARD];
         let kernel = Kernel::new(gpu, "dense_forward", &c, &files, &binds);
         Self(vec![Product::one(kernel, groups)])
     }
@@ -453,11 +489,8 @@ impl Backward {
             });
             return Self(products.collect());
         }
-        let (cols, width) = columns(layer.inputs);
-        let c = c
-            .uint("IN", layer.inputs)
-            .uint("TN", width)
-            .uint("COLS", cols);
+        let tiles = Tiles::new(shape.rows, layer.inputs, shape.members);
+        let c = tiles.constants(&c, false, false).uint("IN", layer.inputs);
         let live = shape.live_rows(None);
         let mut binds = vec![
             Bind::Read(params),
@@ -466,8 +499,8 @@ impl Backward {
             Bind::Write(dx),
         ];
         binds.extend(live.as_ref().map(Bind::Read));
-        let groups = [patches(cols, shape.rows), shape.members, 1];
-        let files = [ACTIVATION, shape.live_file(), BACKWARD];
+        let groups = [tiles.count(), shape.members, 1];
+        let files = [ACTIVATION, shape.live_file(), TILE, BACKWARD];
         let kernel = Kernel::new(gpu, "dense_backward", &c, &files, &binds);
         Self(vec![Product::one(kernel, groups)])
     }
@@ -546,13 +579,14 @@ impl Grad {
                 groups,
             ));
         }
-        let (cols, width) = columns(layer.outputs);
-        let c = c.uint("TN", width).uint("COLS", cols);
+        let products = shape.chunks() * shape.members;
+        let tiles = Tiles::new(layer.inputs, layer.outputs, products);
+        let c = tiles.constants(&c, true, true);
         let live = shape.live_rows(None);
         let mut binds = vec![Bind::Read(&x.region), Bind::Read(dy), Bind::Write(partials)];
         binds.extend(live.as_ref().map(Bind::Read));
-        let groups = [patches(cols, layer.inputs), shape.chunks(), shape.members];
-        let files = [shape.live_file(), GRAD];
+        let groups = [tiles.count(), shape.chunks(), shape.members];
+        let files = [shape.live_file(), TILE, GRAD];
         let kernel = Kernel::new(gpu, "dense_grad", &c, &files, &binds);
         Self(Product::one(kernel, groups))
     }

@@ -1,36 +1,41 @@
-// y = act(x · kernel + bias) for ROWS rows of each member. An invocation computes TM rows by TN columns.
-// Constants: ROWS, X_STRIDE (words of a row of x), IN, OUT, STRIDE, KERNEL, BIAS, ACT, TM, TN, COLS = ⌈OUT / TN⌉. After activation.
+// y = act(x · kernel + bias) for ROWS rows of each member.
+// Constants: ROWS, X_STRIDE (words of a row of x), IN, OUT, STRIDE, KERNEL, BIAS, ACT, TILES = ⌈OUT / BN⌉. With A_BY_ROWS false, B_BY_ROWS true.
+// After activation and dense_tile.
 
 @group(0) @binding(0) var<storage, read> params: array<f32>; // [P, STRIDE]
 @group(0) @binding(1) var<storage, read> x: array<f32>;      // [P, ROWS, X_STRIDE]
 @group(0) @binding(2) var<storage, read_write> y: array<f32>; // [P, ROWS, OUT]
 
-@compute @workgroup_size(64)
-fn dense_forward(@builtin(global_invocation_id) id: vec3<u32>) {
-    let member = id.y;
-    let c = (id.x % COLS) * TN;
-    let r = (id.x / COLS) * TM;
-    if (r >= min(ROWS, live_rows())) { return; }
-    let base = member * STRIDE;
-    var acc: array<f32, TM * TN>;
-    var at: array<u32, TM>;
-    var column: array<u32, TN>;
-    // A ragged edge repeats its last row or column: the same number is written twice.
-    for (var i = 0u; i < TM; i++) { at[i] = member * ROWS + min(r + i, ROWS - 1u); }
-    for (var j = 0u; j < TN; j++) {
-        column[j] = min(c + j, OUT - 1u);
-        let b = params[base + BIAS + column[j]];
-        for (var i = 0u; i < TM; i++) { acc[i * TN + j] = b; }
-    }
-    for (var k = 0u; k < IN; k++) {
-        var w: array<f32, TN>;
-        for (var j = 0u; j < TN; j++) { w[j] = params[base + KERNEL + k * OUT + column[j]]; }
-        for (var i = 0u; i < TM; i++) {
-            let v = x[at[i] * X_STRIDE + k];
-            for (var j = 0u; j < TN; j++) { acc[i * TN + j] += v * w[j]; }
-        }
-    }
-    for (var i = 0u; i < TM; i++) {
-        for (var j = 0u; j < TN; j++) { y[at[i] * OUT + column[j]] = activate(ACT, acc[i * TN + j]); }
-    }
+// The member's first words of params, x and y.
+var<private> weights: u32;
+var<private> inputs: u32;
+var<private> outputs: u32;
+
+fn input(m: u32, k: u32) -> f32 {
+    if (m >= ROWS) { return 0.0; }
+    return x[inputs + m * X_STRIDE + k];
+}
+fn tile_a(m: u32, k: u32) -> vec4<f32> { return vec4(input(m, k), input(m + 1u, k), input(m + 2u, k), input(m + 3u, k)); }
+
+fn weight(k: u32, n: u32) -> f32 {
+    if (n >= OUT) { return 0.0; }
+    return params[weights + KERNEL + k * OUT + n];
+}
+fn tile_b(k: u32, n: u32) -> vec4<f32> { return vec4(weight(k, n), weight(k, n + 1u), weight(k, n + 2u), weight(k, n + 3u)); }
+
+fn put(m: u32, n: u32, sum: f32) {
+    if (m < ROWS && n < OUT) { y[outputs + m * OUT + n] = activate(ACT, sum + params[weights + BIAS + n]); }
+}
+
+@compute @workgroup_size(WG)
+fn dense_forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let m = group.x / TILES * BM;
+    let n = group.x % TILES * BN;
+    if (m >= min(ROWS, live_rows())) { return; }
+    weights = group.y * STRIDE;
+    inputs = group.y * ROWS * X_STRIDE;
+    outputs = group.y * ROWS * OUT;
+    var part: Part;
+    multiply(m, n, 0u, IN, lane, &part);
+    put_part(m, n, lane, part);
 }
