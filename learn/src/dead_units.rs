@@ -17,8 +17,14 @@ struct Layer {
     network: &'static str,
     /// `[P]`
     share: Region,
-    kernel: Kernel,
+    find_alive: Kernel,
+    /// Of a member's minibatch.
+    blocks: usize,
+    dead_units: Kernel,
 }
+
+/// Rows that one workgroup looks through.
+const BLOCK: usize = 256;
 
 impl DeadUnits {
     /// Of the hidden layers of these stacks, each with the samples of its minibatches per member.
@@ -27,14 +33,23 @@ impl DeadUnits {
         for (network, stack, rows) in stacks {
             for (activations, hidden) in stack.hidden() {
                 let share = gpu.storage("dead units", 4 * members as u64);
+                let alive = gpu.storage("units that live", 4 * (members * hidden) as u64);
                 let constants = Constants::default()
                     .uint("ROWS", rows)
-                    .uint("HIDDEN", hidden);
-                let binds = [Bind::Read(activations), Bind::Write(&share)];
+                    .uint("HIDDEN", hidden)
+                    .uint("BLOCK", BLOCK);
+                let binds = [
+                    Bind::Read(activations),
+                    Bind::Write(&alive),
+                    Bind::Write(&share),
+                ];
                 let files = [include_str!("../../shaders/learn/dead_units.wgsl")];
+                let kernel = |entry| Kernel::new(gpu, entry, &constants, &files, &binds);
                 layers.push(Layer {
                     network,
-                    kernel: Kernel::new(gpu, "dead_units", &constants, &files, &binds),
+                    find_alive: kernel("find_alive"),
+                    blocks: rows.div_ceil(BLOCK),
+                    dead_units: kernel("dead_units"),
                     share,
                 });
             }
@@ -45,7 +60,10 @@ impl DeadUnits {
     /// After the last minibatch of an update.
     pub fn record(&self, to: &mut Recorder) {
         for layer in &self.layers {
-            layer.kernel.record(to, 0, [self.members, 1, 1]);
+            layer
+                .find_alive
+                .record(to, 0, [layer.blocks, self.members, 1]);
+            layer.dead_units.record(to, 0, [self.members, 1, 1]);
         }
     }
 

@@ -40,8 +40,12 @@ const ROW_GROUP: usize = 32;
 /// Fours of columns that an invocation sums at a time in the layout by rows (`dense_forward_row.wgsl`).
 const BLOCK: usize = 16;
 
-/// Partial sums of the weight gradients that fill a GPU: with more, adding them up takes as long as computing them.
-const MANY_CHUNKS: usize = 64;
+/// Partial sums of the weight gradients that fill a GPU: with a quarter of them, its multiprocessors had a workgroup each and waited for
+/// memory; with many more, adding them up takes as long as computing them.
+const MANY_CHUNKS: usize = 256;
+
+/// Rows of such a partial sum on GPUs where there are not that many: a small minibatch waits for the longest chain.
+const FEWEST: usize = 64;
 
 /// Tiles that fill a GPU. With fewer of 64 rows, a tile has 32.
 const MANY_TILES: usize = 256;
@@ -159,11 +163,11 @@ impl Shape {
             // Small chunks are many launches: for wide inputs loads from a storage buffer are the lesser evil.
             true => largest(&[CHUNK, 192, 128], widths)
                 .or_else(|| largest(&[CHUNK, 128, 64], &widths[..1])),
-            // Whole ones, as padding is in whole ones of 256.
-            false => (1..=rows / CHUNK / MANY_CHUNKS)
-                .rev()
-                .map(|times| times * CHUNK)
-                .find(|chunk| rows.is_multiple_of(*chunk)),
+            // Powers of two: padding is in whole chunks, and in whole ones of 256.
+            false => [1024, 512, 256, 128]
+                .into_iter()
+                .find(|chunk| rows.is_multiple_of(*chunk) && rows / chunk >= MANY_CHUNKS)
+                .or(Some(FEWEST)),
         };
         Self {
             members,

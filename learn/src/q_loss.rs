@@ -7,6 +7,7 @@ use merit_sim::gpu::{Gpu, Region};
 use crate::LearnError;
 use crate::burn_device::{BurnDevice, Flat, Recorded};
 use crate::decomposition::{Decomposition, HyperNet, Utilities};
+use crate::loss::sum_over_rows;
 use crate::sizes::Sizes;
 
 /// The tensors in front of the outputs of the networks, in both allocations: utilities of the actions `[P, R, A]`, and the best ones'.
@@ -164,9 +165,9 @@ fn td_loss(batch: &Flat, decomposition: &Decomposition, weighted: bool) -> LossO
 
     let joint = (decomposition.mix)(&q, mixer);
     let values = decomposition.values as f64;
-    let steps = mask.clone().sum_dim(1).clamp_min(1.0);
+    let steps = sum_over_rows(mask.clone()).clamp_min(1.0);
     // A mean over the steps of a batch, `[P, 1, 1]`.
-    let mean = |x: Tensor<3>| (x * mask.clone()).sum_dim(1) / steps.clone();
+    let mean = |x: Tensor<3>| sum_over_rows(x * mask.clone()) / steps.clone();
     let over_values = |x: Tensor<3>| x.sum_dim(2) / values;
 
     let error = joint.clone() - goal.clone();
@@ -182,8 +183,8 @@ fn td_loss(batch: &Flat, decomposition: &Decomposition, weighted: bool) -> LossO
             let falls = error.clone().detach().greater_equal_elem(0.0);
             let agrees = above.equal(falls).float();
             let weight = (agrees * 0.5 + 0.5) * mask.clone();
-            let all = weight.clone().sum_dim(1).clamp_min(0.5);
-            (square * 0.5 * weight).sum_dim(1) / all
+            let all = sum_over_rows(weight.clone()).clamp_min(0.5);
+            sum_over_rows(square * 0.5 * weight) / all
         }
         _ => mean(over_values(square) * 0.5),
     };

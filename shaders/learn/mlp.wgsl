@@ -10,6 +10,9 @@
 @group(0) @binding(2) var<storage, read> inputs: array<f32>; // [slots, P * RPM / SHARE, IN]
 
 const COLS = HIDDEN / TN;
+/// Weights are loaded so many inputs at a time: loads that do not wait for each other, where each takes a GPU hundreds of cycles and a small
+/// batch has no other work meanwhile.
+const UNROLL = 4u;
 
 var<workgroup> hidden_1: array<f32, ROWS * HIDDEN>;
 var<workgroup> hidden_2: array<f32, ROWS * HIDDEN>;
@@ -41,12 +44,18 @@ fn mlp(member: u32, first: u32, row_0: u32, lane: u32) {
             for (var j = 0u; j < TN; j++) { acc[i * TN + j] += o.x * params[base + K1 + o.column * HIDDEN + c + j]; }
         }
     }
-    for (var k = 0u; k < IN; k++) {
-        var w: array<f32, TN>;
-        for (var j = 0u; j < TN; j++) { w[j] = params[base + K1 + k * HIDDEN + c + j]; }
-        for (var i = 0u; i < TM; i++) {
-            let x = inputs[at[i] + k];
-            for (var j = 0u; j < TN; j++) { acc[i * TN + j] += x * w[j]; }
+    for (var first_k = 0u; first_k < IN; first_k += UNROLL) {
+        var w: array<f32, UNROLL * TN>;
+        var x: array<f32, UNROLL * TM>;
+        for (var u = 0u; u < UNROLL; u++) {
+            let k = min(first_k + u, IN - 1u);
+            for (var j = 0u; j < TN; j++) { w[u * TN + j] = params[base + K1 + k * HIDDEN + c + j]; }
+            for (var i = 0u; i < TM; i++) { x[u * TM + i] = select(0.0, inputs[at[i] + k], first_k + u < IN); }
+        }
+        for (var u = 0u; u < UNROLL; u++) {
+            for (var i = 0u; i < TM; i++) {
+                for (var j = 0u; j < TN; j++) { acc[i * TN + j] += x[u * TM + i] * w[u * TN + j]; }
+            }
         }
     }
     for (var i = 0u; i < TM; i++) {
@@ -58,12 +67,18 @@ fn mlp(member: u32, first: u32, row_0: u32, lane: u32) {
         let b = params[base + B2 + c + j];
         for (var i = 0u; i < TM; i++) { acc[i * TN + j] = b; }
     }
-    for (var k = 0u; k < HIDDEN; k++) {
-        var w: array<f32, TN>;
-        for (var j = 0u; j < TN; j++) { w[j] = params[base + K2 + k * HIDDEN + c + j]; }
-        for (var i = 0u; i < TM; i++) {
-            let x = hidden_1[(r + i) * HIDDEN + k];
-            for (var j = 0u; j < TN; j++) { acc[i * TN + j] += x * w[j]; }
+    for (var first_k = 0u; first_k < HIDDEN; first_k += UNROLL) {
+        var w: array<f32, UNROLL * TN>;
+        for (var u = 0u; u < UNROLL; u++) {
+            let k = min(first_k + u, HIDDEN - 1u);
+            for (var j = 0u; j < TN; j++) { w[u * TN + j] = params[base + K2 + k * HIDDEN + c + j]; }
+        }
+        for (var u = 0u; u < UNROLL; u++) {
+            if (first_k + u >= HIDDEN) { break; }
+            for (var i = 0u; i < TM; i++) {
+                let x = hidden_1[(r + i) * HIDDEN + first_k + u];
+                for (var j = 0u; j < TN; j++) { acc[i * TN + j] += x * w[u * TN + j]; }
+            }
         }
     }
     for (var i = 0u; i < TM; i++) {
@@ -76,9 +91,13 @@ fn mlp(member: u32, first: u32, row_0: u32, lane: u32) {
         let q = (item / OUT) * TM;
         var sum: array<f32, TM>;
         for (var i = 0u; i < TM; i++) { sum[i] = params[base + B3 + o]; }
-        for (var k = 0u; k < HIDDEN; k++) {
-            let w = params[base + K3 + k * OUT + o];
-            for (var i = 0u; i < TM; i++) { sum[i] += hidden_2[(q + i) * HIDDEN + k] * w; }
+        for (var first_k = 0u; first_k < HIDDEN; first_k += UNROLL) {
+            var w: array<f32, UNROLL>;
+            for (var u = 0u; u < UNROLL; u++) { w[u] = params[base + K3 + min(first_k + u, HIDDEN - 1u) * OUT + o]; }
+            for (var u = 0u; u < UNROLL; u++) {
+                if (first_k + u >= HIDDEN) { break; }
+                for (var i = 0u; i < TM; i++) { sum[i] += hidden_2[(q + i) * HIDDEN + first_k + u] * w[u]; }
+            }
         }
         for (var i = 0u; i < TM; i++) { outputs[(q + i) * OUT + o] = sum[i]; }
     }
