@@ -626,6 +626,10 @@ const PRESETS: &[(&str, &str)] = &[
     ("mpe.ippo", include_str!("../../configs/mpe.ippo.toml")),
     ("mpe.mappo", include_str!("../../configs/mpe.mappo.toml")),
     (
+        "mpe.value_decomposition",
+        include_str!("../../configs/mpe.value_decomposition.toml"),
+    ),
+    (
         "overcooked.ippo",
         include_str!("../../configs/overcooked.ippo.toml"),
     ),

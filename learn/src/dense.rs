@@ -243,7 +243,7 @@ pub fn input_blocks(gpu: &Gpu, layer: &Dense) -> Option<Vec<Range<usize>>> {
     width.map(split)
 }
 
-/// The [`input_blocks`] of a layer that invocations take by rows; none where they take patches.
+/// The [`input_blocks`] of a layer that invocations take by rows; none where workgroups take tiles.
 fn row_blocks(
     gpu: &Gpu,
     shape: &Shape,
