@@ -4,7 +4,7 @@ use merit_sim::gpu::{Gpu, Region};
 
 use crate::LearnError;
 use crate::config::{Config, Network as Kind};
-use crate::dense::{Activate, Stack};
+use crate::dense::{Activate, Rows, Stack};
 use crate::kernel::Recorder;
 use crate::net::{Network, Trunk};
 use crate::policy::Itself;
@@ -31,6 +31,12 @@ pub struct Agents {
     pub q: Region,
     /// Its derivative; not of a target.
     pub q_grad: Region,
+    /// `[P, SLOTS, B, A, H]`: what the head reads, the GRU's state or the last hidden layer's output, …
+    pub hidden: Rows,
+    /// … its derivative, not of a target, …
+    pub hidden_grad: Option<Region>,
+    /// … and what it went through last.
+    pub hidden_activation: Activate,
 }
 
 impl Agents {
@@ -74,11 +80,26 @@ impl Agents {
             ),
             None => Stack::evaluated(gpu, shape, &net.layers, activate, params, below, &q),
         };
+        let last = stack.hidden().last();
+        let last = last.map(|(region, units)| Rows::packed(region, units));
+        let (hidden, hidden_grad, hidden_activation) = match (&trunk, last) {
+            // The head is all that lies behind the GRU.
+            (Some(t), None) => (
+                t.output.clone(),
+                Some(t.output_grad.clone()),
+                Activate::None,
+            ),
+            (_, Some(last)) => (last, stack.hidden_grads().last().cloned(), activate),
+            (None, None) => (input.clone(), None, Activate::None),
+        };
         Ok(Self {
             trunk,
             stack,
             q,
             q_grad,
+            hidden,
+            hidden_grad: hidden_grad.filter(|_| partials.is_some()),
+            hidden_activation,
         })
     }
 
@@ -89,8 +110,9 @@ impl Agents {
         self.stack.record_forward(to);
     }
 
-    pub fn record_backward(&self, to: &mut Recorder) {
-        self.stack.record_backward(to);
+    /// `also` may add to [`Agents::hidden_grad`].
+    pub fn record_backward(&self, to: &mut Recorder, also: impl FnOnce(&mut Recorder)) {
+        self.stack.record_backward_with(to, also);
         if let Some(trunk) = &self.trunk {
             trunk.record_backward(to);
         }

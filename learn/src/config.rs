@@ -36,6 +36,8 @@ pub enum Algo {
     Qmix,
     /// A duplex dueling mixing network of the utilities.
     Qplex,
+    /// A joint value of any shape, and utilities whose sum is bound to it by losses.
+    Qtran,
     /// QMIX with softmax policies of order-preserving transforms of the utilities.
     MeQmix,
     /// QPLEX with such policies.
@@ -56,6 +58,7 @@ impl Algo {
             Self::Vdn => "vdn",
             Self::Qmix => "qmix",
             Self::Qplex => "qplex",
+            Self::Qtran => "qtran",
             Self::MeQmix => "me_qmix",
             Self::MeQplex => "me_qplex",
         }
@@ -65,7 +68,13 @@ impl Algo {
     pub fn decomposes_values(self) -> bool {
         matches!(
             self,
-            Self::Iql | Self::Vdn | Self::Qmix | Self::Qplex | Self::MeQmix | Self::MeQplex
+            Self::Iql
+                | Self::Vdn
+                | Self::Qmix
+                | Self::Qplex
+                | Self::Qtran
+                | Self::MeQmix
+                | Self::MeQplex
         )
     }
 
@@ -314,7 +323,7 @@ pub struct Config {
     pub obs_agent_id: bool,
     /// Value decomposition: factor of the rewards that are learned from.
     pub reward_scale: f64,
-    /// QMIX, QPLEX: units of the mixing network, and of the networks that give its weights.
+    /// QMIX, QPLEX: units of the mixing network, and of the networks that give its weights. QTRAN: the former, of the joint networks.
     pub mixing_embed: usize,
     pub hyper_hidden: usize,
     /// QMIX: what keeps the mixing weights from being negative.
@@ -323,6 +332,9 @@ pub struct Config {
     pub attention_kernels: usize,
     pub attention_layers: usize,
     pub attention_hidden: usize,
+    /// QTRAN: weights of the losses that bind the utilities to the joint value, where their actions are the best ones and where not.
+    pub opt_coef: f64,
+    pub nopt_coef: f64,
     /// ME-IGM: what makes logits of utilities, and the units of those that have some.
     pub transform: Transform,
     pub transform_hidden: usize,
@@ -424,6 +436,8 @@ impl Default for Config {
             attention_kernels: 4,
             attention_layers: 2,
             attention_hidden: 64,
+            opt_coef: 1.0,
+            nopt_coef: 0.1,
             transform: Transform::Affine,
             transform_hidden: 32,
             soft_next: SoftNext::Resample,
@@ -633,6 +647,7 @@ const PRESETS: &[(&str, &str)] = &[
         "smax.coma_pg",
         include_str!("../../configs/smax.coma_pg.toml"),
     ),
+    ("qtran", include_str!("../../configs/qtran.toml")),
     ("smax.ippo", include_str!("../../configs/smax.ippo.toml")),
     ("smax.mappo", include_str!("../../configs/smax.mappo.toml")),
     (
@@ -655,7 +670,7 @@ fn presets(env: &str, algo: &str) -> Result<Vec<Layer>, ConfigError> {
     // These are MAPPO with other advantages: what was tuned for it holds for them.
     let mut wanted = match algo {
         "coma" | "dae" | "gpae" => vec![format!("{family}.mappo"), format!("{env}.mappo")],
-        "iql" | "vdn" | "qmix" | "qplex" | "me_qmix" | "me_qplex" => vec![
+        "iql" | "vdn" | "qmix" | "qplex" | "qtran" | "me_qmix" | "me_qplex" => vec![
             "value_decomposition".into(),
             format!("{family}.value_decomposition"),
             format!("{env}.value_decomposition"),
@@ -683,7 +698,7 @@ fn choices(key: &str) -> Option<&'static [&'static str]> {
     match key {
         "algo" => Some(&[
             "ippo", "mappo", "coma", "coma_pg", "dae", "gpae", "iql", "vdn", "qmix", "qplex",
-            "me_qmix", "me_qplex",
+            "qtran", "me_qmix", "me_qplex",
         ]),
         "positivity" => Some(&["abs", "softplus", "square"]),
         "transform" => Some(&["affine", "mlp2", "residual", "identity"]),
@@ -720,7 +735,9 @@ impl Config {
                     || self.algo.decomposes_values() && !self.algo.max_entropy()
             }
             "critic_hidden" => self.algo == Algo::ComaPg,
-            "mixing_embed" | "positivity" => matches!(self.algo, Algo::Qmix | Algo::MeQmix),
+            "mixing_embed" => matches!(self.algo, Algo::Qmix | Algo::MeQmix | Algo::Qtran),
+            "positivity" => matches!(self.algo, Algo::Qmix | Algo::MeQmix),
+            "opt_coef" | "nopt_coef" => self.algo == Algo::Qtran,
             "hyper_hidden" => self.algo.duplex() || matches!(self.algo, Algo::Qmix | Algo::MeQmix),
             "attention_kernels" | "attention_layers" | "attention_hidden" => self.algo.duplex(),
             "transform" | "transform_hidden" | "soft_next" | "target_entropy"
@@ -870,6 +887,8 @@ impl Config {
         count("attention_layers", self.attention_layers as u64, 3)?;
         count("attention_hidden", self.attention_hidden as u64, 256)?;
         count("transform_hidden", self.transform_hidden as u64, 128)?;
+        weight("opt_coef", self.opt_coef)?;
+        weight("nopt_coef", self.nopt_coef)?;
         weight("target_entropy", self.target_entropy)?;
         weight("temperature_lr", self.temperature_lr)?;
         positive("temperature_init", self.temperature_init)?;
@@ -1078,7 +1097,7 @@ mod tests {
         );
         assert_eq!(
             error(&["algo=mapo"]),
-            "--set: `algo` cannot be `mapo`; it takes ippo, mappo, coma, coma_pg, dae, gpae, iql, vdn, qmix, qplex, me_qmix or me_qplex, did you mean `mappo`?"
+            "--set: `algo` cannot be `mapo`; it takes ippo, mappo, coma, coma_pg, dae, gpae, iql, vdn, qmix, qplex, qtran, me_qmix or me_qplex, did you mean `mappo`?"
         );
         assert_eq!(
             error(&["envs=-4"]),

@@ -40,6 +40,7 @@ pub mod q_learning;
 pub mod q_loss;
 pub mod qmix;
 pub mod qplex;
+pub mod qtran;
 pub mod record;
 pub mod recurrent;
 pub mod replaced;
@@ -56,6 +57,8 @@ mod tests;
 mod tests_coma;
 #[cfg(test)]
 mod tests_credit;
+#[cfg(test)]
+mod tests_qtran;
 #[cfg(test)]
 mod tests_reuse;
 #[cfg(test)]
@@ -127,7 +130,7 @@ pub fn make(gpu: &Gpu, config: &config::Config) -> Result<Box<dyn learner::Learn
         Algo::ComaPg => Box::new(coma_pg::ComaPg::new(gpu, config, env)?),
         Algo::Dae => Box::new(dae::Dae::new(gpu, config, env)?),
         Algo::Gpae => Box::new(gpae::Gpae::new(gpu, config, env)?),
-        Algo::Iql | Algo::Vdn | Algo::Qmix | Algo::Qplex => {
+        Algo::Iql | Algo::Vdn | Algo::Qmix | Algo::Qplex | Algo::Qtran => {
             Box::new(q_learning::DoubleQ::new(gpu, config, env)?)
         }
         Algo::MeQmix | Algo::MeQplex => Box::new(me_igm::MeIgm::new(gpu, config, env)?),

@@ -1,4 +1,4 @@
-//! Value decomposition with double Q-learning (`value_decomposition.md` §3, 4 and 10): IQL, VDN, QMIX and QPLEX, which differ by their
+//! Value decomposition with double Q-learning (`value_decomposition.md` §3, 4 and 10): IQL, VDN, QMIX, QPLEX and QTRAN, which differ by their
 //! [`Decomposition`], and the memory and steps that ME-IGM shares with them.
 //!
 //! ```text
@@ -32,13 +32,14 @@ use crate::learner::{Array, Checkpoint, Learner, MemberReport, Timing};
 use crate::net::{Network, UNIFORM_WORDS};
 use crate::policy::{Behaviour, Choice, Context, Itself, Policy, Remembered};
 use crate::ppo::{keys, options, shaping_weight};
-use crate::q_loss::{BEST, DIAGNOSTICS, GOAL, MASK, QLoss, TAKEN};
+use crate::q_loss::{BEST, GOAL, MASK, QLoss, TAKEN};
+use crate::qtran::{Around, JointValue};
 use crate::recurrent::Memory;
 use crate::replay::{Batch, EPISODES, Places, Replay, ReplaySizes, episode_constants};
 use crate::rng::Purpose;
 use crate::sizes::Sizes;
 use crate::timing::Timestamps;
-use crate::{iql, me_igm, qmix, qplex, vdn};
+use crate::{iql, me_igm, qmix, qplex, qtran, vdn};
 
 const TICK: &str = include_str!("../../shaders/learn/tick.wgsl");
 
@@ -48,6 +49,7 @@ pub fn decomposition(config: &Config, sizes: &Sizes, first: usize) -> Decomposit
         Algo::Iql => iql::decomposition(sizes),
         Algo::Vdn => vdn::decomposition(),
         Algo::Qmix => qmix::decomposition(config, sizes, first),
+        Algo::Qtran => qtran::decomposition(config, sizes, first),
         Algo::MeQmix | Algo::MeQplex => me_igm::decomposition(config, sizes, first),
         _ => qplex::decomposition(config, sizes, first),
     }
@@ -87,8 +89,12 @@ pub struct QLearner {
     pub online: Agents,
     pub target: Agents,
     pub nets: Vec<HyperStacks>,
+    /// QTRAN's.
+    joint: Option<JointValue>,
     utilities: Kernel,
     utilities_backward: Kernel,
+    /// Where the best actions' utilities learn too.
+    best_backward: Option<Kernel>,
     greedy_next: Kernel,
     td_lambda: Kernel,
     pub loss: QLoss,
@@ -231,10 +237,33 @@ impl QLearner {
                 HyperStacks::new(gpu, shape, net, &adam.params, &adam.partials, &memory)
             });
             let nets = nets.collect();
+            let joint = JointValue::new(
+                gpu,
+                &Around {
+                    sizes: &sizes,
+                    decomposition: &decomposition,
+                    batch: &batch,
+                    loss: &loss,
+                    online: &online,
+                    target: &target,
+                    params: &adam.params,
+                    target_params: &target_params,
+                    partials: &adam.partials,
+                },
+            )?;
 
             let constants = Constants::default()
                 .uint("ROWS", agent_rows)
                 .uint("N", sizes.outputs());
+            let best_backward = loss.best_grad.as_ref().map(|best_grad| {
+                let binds = [
+                    Bind::Write(&batch.next),
+                    Bind::Write(best_grad),
+                    Bind::Write(&online.q_grad),
+                ];
+                let file = include_str!("../../shaders/learn/best_backward.wgsl");
+                Kernel::new(gpu, "best_backward", &constants, &[file], &binds)
+            });
             let of_batch = constants
                 .clone()
                 .uint("TAKEN", loss.batch.words[TAKEN].start)
@@ -338,9 +367,11 @@ impl QLearner {
             let learner = Self {
                 utilities: utilities("utilities"),
                 utilities_backward: utilities("utilities_backward"),
+                best_backward,
                 greedy_next,
                 td_lambda,
                 polyak,
+                joint,
                 timestamps: Timestamps::new(gpu),
                 evaluation: None,
                 updates_done: 0,
@@ -377,7 +408,7 @@ impl QLearner {
         let mut words = vec![0.0; self.sizes.members * self.stride];
         for (words, &seed) in words.chunks_exact_mut(self.stride).zip(&self.seeds) {
             self.network.initialise_uniform(words, seed, 0);
-            for (net, stream) in self.decomposition.nets.iter().zip((16..).step_by(4)) {
+            for (net, stream) in self.decomposition.all_nets().zip((16..).step_by(4)) {
                 net.initialise(words, seed, stream);
             }
         }
@@ -517,6 +548,9 @@ impl QLearner {
         for net in &self.nets {
             net.record_target(to);
         }
+        if let Some(joint) = &self.joint {
+            joint.record_forward(to);
+        }
         to.submit();
         to.launches += self.loss.replay_target()?;
         let lanes = self.replay.sizes.batch * self.decomposition.values;
@@ -545,7 +579,14 @@ impl QLearner {
         to.launches += self.loss.replay()?;
         self.utilities_backward
             .record(to, tick, self.agent_groups());
-        self.online.record_backward(to);
+        if let Some(kernel) = &self.best_backward {
+            kernel.record(to, tick, self.agent_groups());
+        }
+        self.online.record_backward(to, |to| {
+            if let Some(joint) = &self.joint {
+                joint.record_backward(to);
+            }
+        });
         for net in &self.nets {
             net.record_backward(to);
         }
@@ -600,6 +641,7 @@ impl QLearner {
             .chunks_exact(EpisodeStats::WORDS)
             .map(EpisodeStats::from_words);
         let said: Vec<f32> = self.gpu.read(&self.loss.diagnostics)?;
+        let names = self.loss.names;
         let norms: Vec<f32> = self.gpu.read(&self.adam.norms)?;
         let counts: Vec<u32> = self.gpu.read(self.replay.counts())?;
         let of_member = counts.chunks_exact(2 * self.sizes.envs);
@@ -607,7 +649,7 @@ impl QLearner {
         let fits = self.decomposition.fit.is_some();
         let soft = self.config.algo.max_entropy();
         let reports = episodes
-            .zip(said.chunks_exact(DIAGNOSTICS.len()))
+            .zip(said.chunks_exact(names.len()))
             .zip(norms.iter().zip(of_member));
         let reports = reports.map(|((episodes, said), (&norm, counts))| {
             let held: u32 = counts.chunks_exact(2).map(|c| c[0] - c[1]).sum();
@@ -617,7 +659,7 @@ impl QLearner {
                 diagnostics.insert("epsilon".into(), epsilon);
             }
             if learned {
-                let said = DIAGNOSTICS.iter().zip(said);
+                let said = names.iter().zip(said);
                 let said = said.filter(|(name, _)| fits || !name.starts_with("transform"));
                 diagnostics.extend(said.map(|(name, &x)| ((*name).to_owned(), f64::from(x))));
                 diagnostics.insert("grad_norm".into(), f64::from(norm));
@@ -667,7 +709,7 @@ impl QLearner {
     /// Name, place and shape of every array of a member's parameters.
     fn arrays(&self) -> Vec<(String, std::ops::Range<usize>, Vec<usize>)> {
         let mut arrays = self.network.arrays("actor");
-        for net in &self.decomposition.nets {
+        for net in self.decomposition.all_nets() {
             arrays.extend(net.arrays());
         }
         arrays
@@ -848,7 +890,7 @@ impl QLearner {
     }
 }
 
-/// IQL, VDN, QMIX and QPLEX: double Q-learning with ε-greedy exploration.
+/// IQL, VDN, QMIX, QPLEX and QTRAN: double Q-learning with ε-greedy exploration.
 pub struct DoubleQ(pub QLearner);
 
 impl DoubleQ {

@@ -23,7 +23,7 @@ const RNG: &str = include_str!("../../shaders/common/rng.wgsl");
 pub(crate) const EPISODES: &str = include_str!("../../shaders/learn/episodes.wgsl");
 
 /// Workgroups of the gathering kernels at most: enough for any device, few enough that a dispatch is one.
-const GATHER_GROUPS: usize = 1024;
+pub(crate) const GATHER_GROUPS: usize = 1024;
 
 /// Sizes of the ring and of what is drawn from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -280,6 +280,8 @@ pub struct Batch {
     pub allowed: Region,
     /// `[P, SLOTS, B] f32`
     pub rewards: Region,
+    /// Of a member, `B`.
+    pub episodes: usize,
     pub agent_shape: Shape,
     pub state_shape: Shape,
     live: Kernel,
@@ -477,6 +479,7 @@ impl Batch {
             next,
             allowed,
             rewards,
+            episodes: r.batch,
             agent_shape,
             state_shape,
             live,

@@ -14,7 +14,7 @@ use crate::testing::{
 };
 use crate::tests::{close, network, read, uniform};
 
-const ALL: [Algo; 6] = [
+pub(crate) const ALL: [Algo; 6] = [
     Algo::Iql,
     Algo::Vdn,
     Algo::Qmix,
@@ -24,7 +24,7 @@ const ALL: [Algo; 6] = [
 ];
 
 /// A small run on [`FRAGILE`].
-fn values(algo: Algo) -> Config {
+pub(crate) fn values(algo: Algo) -> Config {
     Config {
         env: FRAGILE.into(),
         total_steps: 1 << 20,
@@ -49,13 +49,13 @@ fn values(algo: Algo) -> Config {
 }
 
 /// A learner of either kind.
-enum Either {
+pub(crate) enum Either {
     Greedy(Box<DoubleQ>),
     Soft(Box<MeIgm>),
 }
 
 impl Either {
-    fn new(config: &Config) -> Self {
+    pub fn new(config: &Config) -> Self {
         let env = toy(config);
         if config.algo.max_entropy() {
             Self::Soft(Box::new(MeIgm::new(gpu(), config, env).expect("fits")))
@@ -64,14 +64,14 @@ impl Either {
         }
     }
 
-    fn q(&self) -> &QLearner {
+    pub fn q(&self) -> &QLearner {
         match self {
             Self::Greedy(l) => &l.0,
             Self::Soft(l) => &l.q,
         }
     }
 
-    fn update(&mut self) {
+    pub fn update(&mut self) {
         match self {
             Self::Greedy(l) => l.update(),
             Self::Soft(l) => l.update(),
@@ -80,7 +80,7 @@ impl Either {
     }
 
     /// A batch up to its gradients, without a step.
-    fn gradients(&self) {
+    pub fn gradients(&self) {
         let q = self.q();
         let tick = q.gradient_tick(0);
         let mut to = crate::kernel::Recorder::new(gpu());
@@ -104,13 +104,13 @@ fn unpadded(rows: &crate::dense::Rows, columns: usize) -> Vec<f64> {
     rows.flat_map(|row| row[..columns].to_vec()).collect()
 }
 
-fn words_u32(region: &merit_sim::gpu::Region) -> Vec<u32> {
+pub(crate) fn words_u32(region: &merit_sim::gpu::Region) -> Vec<u32> {
     gpu().read(region).expect("readable")
 }
 
 /// All that an environment did, step by step, as the host saw it.
 #[derive(Default)]
-struct History {
+pub(crate) struct History {
     /// By step: what was seen in front of it, done, allowed and paid.
     obs: Vec<Vec<f64>>,
     state: Vec<Vec<f64>>,
@@ -124,7 +124,7 @@ struct History {
 
 impl History {
     /// Steps one by one, and reads everything after each.
-    fn collect(learner: &mut Either, steps: usize) -> Self {
+    pub fn collect(learner: &mut Either, steps: usize) -> Self {
         let mut history = Self::default();
         for step in 0..steps {
             let io = learner.q().env.io().clone();
@@ -356,28 +356,30 @@ fn a_batch_is_whole_episodes_that_the_ring_holds() {
 }
 
 /// A member's networks over a batch, in double precision.
-struct Host<'a> {
+pub(crate) struct Host<'a> {
     q: &'a QLearner,
     config: &'a Config,
     slots: usize,
     inputs: Vec<f64>,
-    states: Vec<f64>,
+    pub states: Vec<f64>,
     joint: Option<[Vec<f64>; 2]>,
-    done: Vec<u32>,
-    next: Vec<u32>,
-    allowed: Vec<f64>,
-    mask: Vec<f64>,
+    pub done: Vec<u32>,
+    pub next: Vec<u32>,
+    pub allowed: Vec<f64>,
+    pub mask: Vec<f64>,
 }
 
 /// `[R, A]` each.
-struct HostUtilities {
-    all: Vec<Vec<f64>>,
-    taken: Vec<f64>,
-    best: Vec<f64>,
+pub(crate) struct HostUtilities {
+    pub all: Vec<Vec<f64>>,
+    pub taken: Vec<f64>,
+    pub best: Vec<f64>,
+    /// What the head reads of every row.
+    pub hidden: Vec<Vec<f64>>,
 }
 
 impl<'a> Host<'a> {
-    fn new(q: &'a QLearner, config: &'a Config, member: usize) -> Self {
+    pub fn new(q: &'a QLearner, config: &'a Config, member: usize) -> Self {
         let r = &q.replay.sizes;
         let rows = r.rows();
         let of = |all: Vec<f64>| {
@@ -406,23 +408,34 @@ impl<'a> Host<'a> {
         }
     }
 
-    fn rows(&self) -> usize {
+    pub fn rows(&self) -> usize {
         self.slots * self.q.replay.sizes.batch
     }
 
     /// Utilities of all actions with these parameters, and those of `actions`.
-    fn utilities(&self, words: &[f64], actions: &[u32]) -> HostUtilities {
+    pub fn utilities(&self, words: &[f64], actions: &[u32]) -> HostUtilities {
         let net = &self.q.network;
         let (columns, per_slot) = (net.inputs(), self.q.replay.sizes.batch * AGENTS);
         let hidden = net.hidden();
         let mut memories = vec![vec![0.0; hidden]; per_slot];
-        let mut all = vec![];
+        let (mut all, mut remembered) = (vec![], vec![]);
+        let below = crate::net::Network {
+            layers: net.layers[..net.layers.len() - 1].to_vec(),
+            ..net.clone()
+        };
         for l in 0..self.slots {
             for (s, memory) in memories.iter_mut().enumerate() {
                 let row = l * per_slot + s;
                 let input = &self.inputs[row * columns..][..columns];
                 let tanh = self.config.activation == crate::config::Activation::Tanh;
+                let before = memory.clone();
                 all.push(network::forward(net, words, tanh, input, memory));
+                let mut hidden = network::forward(&below, words, tanh, input, &mut before.clone());
+                if net.trunk.is_none() {
+                    let activate = |x: &f64| if tanh { x.tanh() } else { x.max(0.0) };
+                    hidden = hidden.iter().map(activate).collect();
+                }
+                remembered.push(hidden);
             }
         }
         let best = all.iter().enumerate().map(|(row, q)| {
@@ -435,6 +448,7 @@ impl<'a> Host<'a> {
         HostUtilities {
             taken: taken.collect(),
             best,
+            hidden: remembered,
             all,
         }
     }
@@ -573,7 +587,7 @@ fn sigmoid(x: f64) -> f64 {
 }
 
 /// Larger weights than the initial ones, other ones for the target.
-fn stir(q: &QLearner) {
+pub(crate) fn stir(q: &QLearner) {
     let words = (q.adam.params.size / 4) as usize;
     gpu().write(&q.adam.params, &uniform(9, words, -0.8, 0.8));
     gpu().write(&q.target_params, &uniform(10, words, -0.8, 0.8));
@@ -1076,7 +1090,11 @@ fn exploration_falls_to_its_end_and_draws_what_is_allowed() {
 
 #[test]
 fn a_member_of_a_population_learns_as_it_does_alone() {
-    for (algo, network) in [(Algo::Qmix, Kind::Gru), (Algo::MeQplex, Kind::Ff)] {
+    for (algo, network) in [
+        (Algo::Qmix, Kind::Gru),
+        (Algo::MeQplex, Kind::Ff),
+        (Algo::Qtran, Kind::Gru),
+    ] {
         let config = Config {
             rollout: 4,
             learning_starts: 64,
@@ -1119,6 +1137,7 @@ fn runs_repeat_and_go_on_to_the_same_bytes() {
         (Algo::Iql, Kind::Ff),
         (Algo::Qplex, Kind::Gru),
         (Algo::MeQmix, Kind::Gru),
+        (Algo::Qtran, Kind::Ff),
     ] {
         let config = Config {
             rollout: 4,
@@ -1163,6 +1182,7 @@ fn every_decomposition_learns_to_match() {
         (Algo::Qplex, Kind::Ff),
         (Algo::MeQmix, Kind::Ff),
         (Algo::MeQplex, Kind::Gru),
+        (Algo::Qtran, Kind::Gru),
     ] {
         let config = Config {
             env: MATCH.into(),
