@@ -111,6 +111,8 @@ pub enum Transform {
     Residual,
     /// None: the utilities themselves are the logits, nothing is fitted (+Entropy).
     Identity,
+    /// Three dense layers of all utilities of an agent and of the state, of any sign: the order is not kept (ME-QMIX (MLP)).
+    Mlp,
 }
 
 /// Whose actions a soft target is about (`me_igm.md` §3.1).
@@ -701,7 +703,7 @@ fn choices(key: &str) -> Option<&'static [&'static str]> {
             "qtran", "me_qmix", "me_qplex",
         ]),
         "positivity" => Some(&["abs", "softplus", "square"]),
-        "transform" => Some(&["affine", "mlp2", "residual", "identity"]),
+        "transform" => Some(&["affine", "mlp2", "residual", "identity", "mlp"]),
         "soft_next" => Some(&["resample", "stored"]),
         "entropy_estimate" => Some(&["exact", "stored"]),
         "reuse_steps" => Some(&["same", "all"]),

@@ -55,6 +55,11 @@ pub fn decomposition(config: &Config, sizes: &Sizes, first: usize) -> Decomposit
     }
 }
 
+/// Words of a member's parameters, whose decomposition lies behind `first`.
+pub fn stride(decomposition: &Decomposition, first: usize) -> usize {
+    decomposition.end(first).next_multiple_of(UNIFORM_WORDS)
+}
+
 /// The environments of a run: their ring of steps is the replay.
 ///
 /// # Errors
@@ -91,6 +96,8 @@ pub struct QLearner {
     pub nets: Vec<HyperStacks>,
     /// QTRAN's.
     joint: Option<JointValue>,
+    /// ME-IGM's, where an MLP stands in the transform's place.
+    pub mlp: Option<me_igm::MlpTransform>,
     utilities: Kernel,
     utilities_backward: Kernel,
     /// Where the best actions' utilities learn too.
@@ -143,7 +150,7 @@ impl QLearner {
         let network = agents::network(config, &sizes);
         let first = network.end();
         let decomposition = decomposition(config, &sizes, first);
-        let stride = decomposition.end(first).next_multiple_of(UNIFORM_WORDS);
+        let stride = stride(&decomposition, first);
         let (members, by_rows) = (sizes.members, config.by_rows(gpu));
         let seeds = config.seeds_from(config.seed);
         let rows = replay_sizes.rows();
@@ -252,6 +259,16 @@ impl QLearner {
                 },
             )?;
 
+            let mlp = me_igm::MlpTransform::new(
+                gpu,
+                &sizes,
+                &decomposition,
+                &batch,
+                &online.q,
+                &loss,
+                &adam.params,
+                &adam.partials,
+            );
             let constants = Constants::default()
                 .uint("ROWS", agent_rows)
                 .uint("N", sizes.outputs());
@@ -372,6 +389,7 @@ impl QLearner {
                 td_lambda,
                 polyak,
                 joint,
+                mlp,
                 timestamps: Timestamps::new(gpu),
                 evaluation: None,
                 updates_done: 0,
@@ -526,6 +544,9 @@ impl QLearner {
             net.record_forward(to);
         }
         self.utilities.record(to, tick, self.agent_groups());
+        if let Some(mlp) = &self.mlp {
+            mlp.record_forward(to);
+        }
     }
 
     /// Workgroups of a kernel with an invocation for every agent of a batch.
@@ -590,6 +611,9 @@ impl QLearner {
         for net in &self.nets {
             net.record_backward(to);
         }
+        if let Some(mlp) = &self.mlp {
+            mlp.record_backward(to);
+        }
         Ok(())
     }
 
@@ -645,7 +669,7 @@ impl QLearner {
         let norms: Vec<f32> = self.gpu.read(&self.adam.norms)?;
         let counts: Vec<u32> = self.gpu.read(self.replay.counts())?;
         let of_member = counts.chunks_exact(2 * self.sizes.envs);
-        let learned = self.gradient_steps_done > 0;
+        let learned = self.learned();
         let fits = self.decomposition.fit.is_some();
         let soft = self.config.algo.max_entropy();
         let reports = episodes
@@ -887,6 +911,11 @@ impl QLearner {
 
     pub fn updates_done(&self) -> u64 {
         self.updates_done
+    }
+
+    /// Whether there has been a gradient step.
+    pub fn learned(&self) -> bool {
+        self.gradient_steps_done > 0
     }
 }
 

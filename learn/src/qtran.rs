@@ -20,10 +20,10 @@ use crate::burn_device::Flat;
 use crate::config::Config;
 use crate::decomposition::{Decomposition, HyperNet, Own};
 use crate::dense::{Activate, Backward, Rows, Shape, Stack};
-use crate::kernel::{Bind, Constants, Kernel, Recorder};
+use crate::kernel::{Bind, Constants, Recorder};
 use crate::net::Dense;
 use crate::q_loss::{BEST, GOAL, LossOutputs, MASK, QLoss, TAKEN, reported, unstrided};
-use crate::replay::{Batch, GATHER_GROUPS};
+use crate::replay::{Batch, OverLive};
 use crate::sizes::Sizes;
 
 /// In front of the loss behind the mask: V_jt(s), Q_jt(s, u), Q_jt(s, ū), `[P, R, 1]` each.
@@ -104,34 +104,30 @@ fn loss(batch: &Flat, [opt, nopt]: [f64; 2]) -> LossOutputs {
 
 /// Q_jt over a batch, of some joint action.
 struct Evaluated {
-    see: Kernel,
+    see: OverLive,
     agents: Stack,
-    team: Kernel,
+    team: OverLive,
     joint: Stack,
-    /// Workgroups of `see` and of `team`.
-    groups: [usize; 2],
 }
 
 impl Evaluated {
-    fn record(&self, to: &mut Recorder, members: usize) {
-        let [see, team] = self.groups;
-        self.see.record(to, 0, [see, members, 1]);
+    fn record(&self, to: &mut Recorder) {
+        self.see.record(to);
         self.agents.record_forward(to);
-        self.team.record(to, 0, [team, members, 1]);
+        self.team.record(to);
         self.joint.record_forward(to);
     }
 }
 
 /// Q_jt of what was done, of what the agents rank first, and the target's of that; and back from the first to the agents.
 pub struct JointValue {
-    members: usize,
     done: Evaluated,
     best: Evaluated,
     target: Evaluated,
     /// From f's first layer to Σ e_i.
     into_team: Backward,
     /// From there to every e_i.
-    into_agents: (Kernel, usize),
+    into_agents: OverLive,
     /// From e's first layer to h_i.
     into_hidden: Backward,
 }
@@ -171,10 +167,12 @@ impl JointValue {
         let (s, batch) = (a.sizes, a.batch);
         let (agent_shape, state_shape) = (&batch.agent_shape, &batch.state_shape);
         let (code, input) = (e.outputs(), f.layers[0].inputs);
-        let slot_words = 4 * (s.members * agent_shape.rows * code.next_multiple_of(4)) as u64;
+        // Of a slot of an episode, in whole vectors.
+        let widest = (s.agents * code.next_multiple_of(4)).max(input.next_multiple_of(4));
+        let slots = state_shape.rows / batch.episodes;
         gpu.check_fits(
             "a batch's joint networks",
-            slot_words.div_ceil(batch.episodes as u64),
+            4 * (s.members * slots * widest) as u64,
             batch.episodes as u64,
             "episodes in a batch",
         )?;
@@ -184,7 +182,6 @@ impl JointValue {
         let code_grad = words(agent_rows * code);
 
         let see = |agents: &Agents, actions: &Region, to: &Rows| {
-            let groups = groups(agent_rows * to.stride);
             let constants = Constants::default()
                 .uint("ROWS", agent_rows)
                 .uint("INPUT", to.stride)
@@ -196,21 +193,18 @@ impl JointValue {
                 Bind::Write(&to.region),
             ];
             let file = include_str!("../../shaders/learn/qtran_see.wgsl");
-            (
-                over_live(
-                    gpu,
-                    "qtran_see",
-                    constants,
-                    agent_shape,
-                    file,
-                    &binds,
-                    groups,
-                ),
-                groups,
+            let words = agent_rows * to.stride;
+            OverLive::new(
+                gpu,
+                "qtran_see",
+                constants,
+                agent_shape,
+                file,
+                &binds,
+                words,
             )
         };
         let team = |entry: &str, codes: &Region, to: &Rows, per_row: usize| {
-            let groups = groups(state_rows * per_row);
             let constants = Constants::default()
                 .uint("ROWS", state_rows)
                 .uint("AGENTS", s.agents)
@@ -225,10 +219,8 @@ impl JointValue {
                 Bind::Write(&team_grad),
             ];
             let file = include_str!("../../shaders/learn/qtran_team.wgsl");
-            (
-                over_live(gpu, entry, constants, state_shape, file, &binds, groups),
-                groups,
-            )
+            let words = state_rows * per_row;
+            OverLive::new(gpu, entry, constants, state_shape, file, &binds, words)
         };
         // With derivatives where `grad` has that of the value.
         let evaluated = |agents: &Agents,
@@ -261,14 +253,11 @@ impl JointValue {
                     ),
                     None => Stack::evaluated(gpu, shape, &net.layers, Activate::Relu, params, x, y),
                 };
-            let (see, see_groups) = see(agents, actions, &seen);
-            let (team, team_groups) = team("qtran_team", &codes, &joined, joined.stride);
             let all = Evaluated {
-                see,
+                see: see(agents, actions, &seen),
                 agents: stack(agent_shape, e, &seen, &codes, grad.map(|_| &code_grad)),
-                team,
+                team: team("qtran_team", &codes, &joined, joined.stride),
                 joint: stack(state_shape, f, &joined, output, grad),
-                groups: [see_groups, team_groups],
             };
             (all, joined)
         };
@@ -304,7 +293,6 @@ impl JointValue {
             Backward::new(gpu, shape, layer, below, a.params, dy, x, dx, add)
         };
         Ok(Some(Self {
-            members: s.members,
             into_team: back(
                 state_shape,
                 &part_of(&f.layers[0], code),
@@ -333,7 +321,7 @@ impl JointValue {
     /// Behind the kernel that says what the agents rank first.
     pub fn record_forward(&self, to: &mut Recorder) {
         for joint in [&self.done, &self.best, &self.target] {
-            joint.record(to, self.members);
+            joint.record(to);
         }
     }
 
@@ -341,33 +329,8 @@ impl JointValue {
     pub fn record_backward(&self, to: &mut Recorder) {
         self.done.joint.record_backward(to);
         self.into_team.record(to);
-        let (kernel, groups) = &self.into_agents;
-        kernel.record(to, 0, [*groups, self.members, 1]);
+        self.into_agents.record(to);
         self.done.agents.record_backward(to);
         self.into_hidden.record(to);
     }
-}
-
-/// Workgroups for so many words of a member.
-fn groups(words: usize) -> usize {
-    words.div_ceil(64).min(GATHER_GROUPS)
-}
-
-/// A kernel over the live rows of `shape`.
-fn over_live(
-    gpu: &Gpu,
-    entry: &str,
-    constants: Constants,
-    shape: &Shape,
-    file: &str,
-    binds: &[Bind<'_>],
-    groups: usize,
-) -> Kernel {
-    let live = shape.live_rows(None);
-    let constants = constants
-        .uint("THREADS", 64 * groups)
-        .uint("LIVE", binds.len());
-    let mut binds = binds.to_vec();
-    binds.extend(live.as_ref().map(Bind::Read));
-    Kernel::new(gpu, entry, &constants, &[shape.live_file(), file], &binds)
 }

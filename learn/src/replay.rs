@@ -23,7 +23,7 @@ const RNG: &str = include_str!("../../shaders/common/rng.wgsl");
 pub(crate) const EPISODES: &str = include_str!("../../shaders/learn/episodes.wgsl");
 
 /// Workgroups of the gathering kernels at most: enough for any device, few enough that a dispatch is one.
-pub(crate) const GATHER_GROUPS: usize = 1024;
+const GATHER_GROUPS: usize = 1024;
 
 /// Sizes of the ring and of what is drawn from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -510,6 +510,41 @@ impl Batch {
         if let Some([_, next]) = &self.joint {
             next.record(to, 0, [self.groups[2], self.members, 1]);
         }
+    }
+}
+
+/// A kernel over the live rows of a batch, whatever their number.
+pub struct OverLive {
+    kernel: Kernel,
+    groups: [usize; 3],
+}
+
+impl OverLive {
+    /// `file` strides by THREADS over the live ones of `words` words of each member.
+    pub fn new(
+        gpu: &Gpu,
+        entry: &str,
+        constants: Constants,
+        shape: &Shape,
+        file: &str,
+        binds: &[Bind<'_>],
+        words: usize,
+    ) -> Self {
+        let groups = words.div_ceil(64).min(GATHER_GROUPS);
+        let live = shape.live_rows(None);
+        let constants = constants
+            .uint("THREADS", 64 * groups)
+            .uint("LIVE", binds.len());
+        let mut binds = binds.to_vec();
+        binds.extend(live.as_ref().map(Bind::Read));
+        Self {
+            kernel: Kernel::new(gpu, entry, &constants, &[shape.live_file(), file], &binds),
+            groups: [groups, shape.members, 1],
+        }
+    }
+
+    pub fn record(&self, to: &mut Recorder) {
+        self.kernel.record(to, 0, self.groups);
     }
 }
 

@@ -6,23 +6,9 @@ use crate::learner::Learner;
 use crate::q_loss::{GOAL, MASK};
 use crate::testing::{AGENTS, SHOWN, STURDY, gpu};
 use crate::tests::{close, read};
-use crate::tests_values::{Either, History, Host, HostUtilities, stir, values, words_u32};
-
-/// Through a network with ReLU between its layers.
-fn dense(net: &HyperNet, words: &[f64], input: &[f64]) -> Vec<f64> {
-    let mut x = input.to_vec();
-    for (i, layer) in net.layers.iter().enumerate() {
-        let column = |o: usize| -> f64 {
-            let products = x.iter().enumerate();
-            let products = products.map(|(k, x)| x * words[layer.kernel + k * layer.outputs + o]);
-            products.sum::<f64>() + words[layer.bias + o]
-        };
-        let y = (0..layer.outputs).map(column);
-        let last = i + 1 == net.layers.len();
-        x = y.map(|y| if last { y } else { y.max(0.0) }).collect();
-    }
-    x
-}
+use crate::tests_values::{
+    Either, History, Host, HostUtilities, relu_network, stir, values, words_u32,
+};
 
 /// Q_jt of the actions in every row.
 fn joint_values(
@@ -40,11 +26,11 @@ fn joint_values(
             let i = row * AGENTS + a;
             let mut input = q.hidden[i].clone();
             input.extend((0..SHOWN).map(|n| f64::from(u8::from(n == actions[i] as usize))));
-            let code = dense(e, words, &input);
+            let code = relu_network(e, words, &input);
             team.iter_mut().zip(code).for_each(|(sum, x)| *sum += x);
         }
         team.extend(&host.states[row * state..][..state]);
-        dense(f, words, &team)[0]
+        relu_network(f, words, &team)[0]
     };
     (0..host.rows()).map(of_row).collect()
 }
@@ -145,7 +131,7 @@ fn qtran_learns_along_its_three_losses() {
                 let joint = joint_values(nets, &host, words, &q, &host.done);
                 let mut sums = [0.0; 3];
                 for row in (0..rows).filter(|row| host.mask[*row] == 1.0) {
-                    let value = dense(v, words, &host.states[row * width..][..width])[0];
+                    let value = relu_network(v, words, &host.states[row * width..][..width])[0];
                     let agents = row * AGENTS..(row + 1) * AGENTS;
                     let taken: f64 = q.taken[agents.clone()].iter().sum();
                     let best: f64 = agents.map(|i| q.all[i][host.next[i] as usize]).sum();

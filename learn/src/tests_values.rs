@@ -459,23 +459,7 @@ impl<'a> Host<'a> {
             _ => &self.states,
         };
         let columns = net.layers[0].inputs;
-        let mut x = rows[row * columns..][..columns].to_vec();
-        for (i, layer) in net.layers.iter().enumerate() {
-            let column = |o: usize| {
-                let products = x.iter().enumerate();
-                let sum: f64 = products
-                    .map(|(k, x)| x * words[layer.kernel + k * layer.outputs + o])
-                    .sum();
-                sum + words[layer.bias + o]
-            };
-            let y: Vec<f64> = (0..layer.outputs).map(column).collect();
-            let last = i + 1 == net.layers.len();
-            x = y
-                .into_iter()
-                .map(|y| if last { y } else { y.max(0.0) })
-                .collect();
-        }
-        x
+        relu_network(net, words, &rows[row * columns..][..columns])
     }
 
     /// The joint value of a row, one of every agent for IQL. `held`: utilities and words of which the part is made that sends
@@ -544,8 +528,18 @@ impl<'a> Host<'a> {
             .collect()
     }
 
-    /// The transform of utility `x` of agent `a` in the state of `row`.
-    fn transform(&self, words: &[f64], row: usize, a: usize, x: f64) -> f64 {
+    /// The transforms of the utilities `q` of agent `a` in the state of `row`.
+    fn transform(&self, words: &[f64], row: usize, a: usize, q: &[f64]) -> Vec<f64> {
+        if let [mlp] = &self.q.decomposition.own.nets[..] {
+            let state = &self.states[row * self.q.sizes.state..][..self.q.sizes.state];
+            return relu_network(mlp, words, &[q, state].concat());
+        }
+        let transform = |x: &f64| self.transform_of_one(words, row, a, *x);
+        q.iter().map(transform).collect()
+    }
+
+    /// A transform that knows no other utility.
+    fn transform_of_one(&self, words: &[f64], row: usize, a: usize, x: f64) -> f64 {
         let nets = &self.q.decomposition.nets[self.q.decomposition.mixing..];
         let o: Vec<_> = nets
             .iter()
@@ -572,10 +566,27 @@ impl<'a> Host<'a> {
 
     /// ln π of every action of a row of an agent.
     fn log_policy(&self, words: &[f64], row: usize, a: usize, q: &[f64], alpha: f64) -> Vec<f64> {
-        let logits = q.iter().map(|&x| self.transform(words, row, a, x) / alpha);
+        let logits = self.transform(words, row, a, q);
+        let logits = logits.into_iter().map(|x| x / alpha);
         let allowed = &self.allowed[(row * AGENTS + a) * SHOWN..][..SHOWN];
         network::log_softmax(&logits.collect::<Vec<_>>(), allowed)
     }
+}
+
+/// Through a network with ReLU between its layers.
+pub(crate) fn relu_network(net: &HyperNet, words: &[f64], input: &[f64]) -> Vec<f64> {
+    let mut x = input.to_vec();
+    for (i, layer) in net.layers.iter().enumerate() {
+        let column = |o: usize| -> f64 {
+            let products = x.iter().enumerate();
+            let products = products.map(|(k, x)| x * words[layer.kernel + k * layer.outputs + o]);
+            products.sum::<f64>() + words[layer.bias + o]
+        };
+        let y = (0..layer.outputs).map(column);
+        let last = i + 1 == net.layers.len();
+        x = y.map(|y| if last { y } else { y.max(0.0) }).collect();
+    }
+    x
 }
 
 fn elu(x: f64) -> f64 {
@@ -618,7 +629,18 @@ fn cases() -> Vec<Config> {
     cases.push(Config {
         transform: Transform::Identity,
         td_lambda: 0.0,
+        ..soft.clone()
+    });
+    cases.push(Config {
+        transform: Transform::Mlp,
+        weighted_td: true,
         ..soft
+    });
+    cases.push(Config {
+        transform: Transform::Mlp,
+        env: STURDY.into(),
+        network: Kind::Gru,
+        ..values(Algo::MeQplex)
     });
     cases
 }
@@ -766,7 +788,10 @@ fn targets_losses_and_gradients_equal_the_formulas() {
             let joint = host.joint_values(words, &online, false, (words, &online));
             let fitted = |words: &[f64], row: usize| -> f64 {
                 (0..AGENTS)
-                    .map(|a| host.transform(words, row, a, online.taken[row * AGENTS + a]))
+                    .map(|a| {
+                        let i = row * AGENTS + a;
+                        host.transform(words, row, a, &online.all[i])[host.done[i] as usize]
+                    })
                     .sum()
             };
             let with_transforms = q.decomposition.fit.is_some();
@@ -811,7 +836,7 @@ fn targets_losses_and_gradients_equal_the_formulas() {
                 1e-4,
                 &format!("{what}: transforms' loss"),
             );
-            let first_transform = q.decomposition.nets.get(q.decomposition.mixing);
+            let first_transform = q.decomposition.all_nets().nth(q.decomposition.mixing);
             let first_transform = first_transform.map_or(stride, |n| n.layers[0].kernel);
             // The smallest layer has eight words: every so many meet most of them, and the other member others.
             for i in (7 * p..stride).step_by(23) {
@@ -981,6 +1006,61 @@ fn soft_policies_keep_the_order_of_the_utilities() {
                 }
             }
         }
+    }
+}
+
+/// An MLP in the transform's place reads the same while collecting and over a batch, draws as often as it says, and does not keep the order of the
+/// utilities.
+#[test]
+fn an_mlp_in_the_transforms_place_keeps_no_order() {
+    for network in [Kind::Ff, Kind::Gru] {
+        let config = Config {
+            transform: Transform::Mlp,
+            network,
+            envs: 64,
+            replay: 64 * 48,
+            ..values(Algo::MeQmix)
+        };
+        let mut learner = Either::new(&config);
+        stir(learner.q());
+        let history = History::collect(&mut learner, 30);
+        learner.gradients();
+        let q = learner.q();
+        let stride = q.context().stride;
+        let words = read(&q.adam.params);
+        let (mut turned, mut all) = (0.0, 0.0);
+        // Drawn against expected, of how often each action comes.
+        let (mut counts, mut expected) = ([0.0_f64; SHOWN], [0.0_f64; SHOWN]);
+        for p in 0..2 {
+            let host = Host::new(q, &config, p);
+            let words = &words[p * stride..][..stride];
+            let online = host.utilities(words, &host.done);
+            for (i, utilities) in online.all.iter().enumerate() {
+                if host.mask[i / AGENTS] == 0.0 {
+                    continue;
+                }
+                let log_policy = host.log_policy(words, i / AGENTS, i % AGENTS, utilities, 1.0);
+                counts[host.done[i] as usize] += 1.0;
+                for (sum, l) in expected.iter_mut().zip(&log_policy) {
+                    *sum += l.exp();
+                }
+                for x in 0..SHOWN {
+                    for y in (0..SHOWN).filter(|&y| log_policy[y].min(log_policy[x]) > -1e8) {
+                        let rises = utilities[x] > utilities[y];
+                        turned += f64::from(u8::from(rises && log_policy[x] < log_policy[y]));
+                        all += f64::from(u8::from(rises));
+                    }
+                }
+            }
+        }
+        assert!(turned > 0.1 * all, "{turned} of {all} pairs are turned");
+        for (count, want) in counts.iter().zip(expected) {
+            assert!(
+                (count - want).abs() < 5.0 * want.sqrt(),
+                "{network:?}: {counts:?} {expected:?}"
+            );
+        }
+        assert_eq!(history.actions.len(), 30);
     }
 }
 
