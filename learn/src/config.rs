@@ -312,7 +312,8 @@ pub struct Config {
     /// `coma_pg` and value decomposition.
     pub optimiser: Optimiser,
 
-    /// Value decomposition: environment steps (per member) that the replay holds.
+    /// Value decomposition: environment steps (per member) that the replay holds; 0: those of 5,000 episodes, or as many as fit the adapter
+    /// ([`crate::settle`]).
     pub replay: u64,
     /// Value decomposition: episodes of a gradient step.
     pub batch: usize,
@@ -425,7 +426,7 @@ impl Default for Config {
             target_interval: 200,
             critic_hidden: 128,
             optimiser: Optimiser::Adam,
-            replay: 50_000,
+            replay: 0,
             batch: 32,
             gradient_steps: 1,
             learning_starts: 2_000,
@@ -874,7 +875,9 @@ impl Config {
         fraction("epsilon_start", self.epsilon_start)?;
         fraction("epsilon_finish", self.epsilon_finish)?;
         count("target_interval", self.target_interval, 1 << 50)?;
-        count("replay", self.replay, 1 << 30)?;
+        range("replay", self.replay, self.replay <= 1 << 30, || {
+            format!("it takes 0 to {}", 1 << 30)
+        })?;
         count("batch", self.batch as u64, 1 << 12)?;
         count("gradient_steps", self.gradient_steps as u64, 1 << 10)?;
         number(

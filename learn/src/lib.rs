@@ -109,12 +109,26 @@ pub fn actor_network(config: &config::Config, sizes: &sizes::Sizes) -> net::Netw
     }
 }
 
+/// `config` with what the adapter decides: a `replay` of 0 becomes the largest that fits, up to 5,000 episodes. What a run records.
+///
+/// # Errors
+/// [`LearnError`]: what does not fit the configuration.
+pub fn settle(gpu: &Gpu, config: &config::Config) -> Result<config::Config, LearnError> {
+    let mut config = config.clone();
+    if config.algo.decomposes_values() && config.replay == 0 {
+        let spec = merit_sim::registry::spec(&config.env, &ppo::options(&config)?)?;
+        config.replay = replay::largest(gpu, &config, &spec);
+    }
+    Ok(config)
+}
+
 /// The learner that `config` describes, at its first step.
 ///
 /// # Errors
 /// [`LearnError`]: what does not fit the configuration, the adapter or burn.
 pub fn make(gpu: &Gpu, config: &config::Config) -> Result<Box<dyn learner::Learner>, LearnError> {
     use config::Algo;
+    let config = &settle(gpu, config)?;
     // Before any device memory is asked for: a wrong size would fail there less readably.
     let spec = merit_sim::registry::spec(&config.env, &ppo::options(config)?)?;
     sizes::Sizes::new(config, &spec)?;

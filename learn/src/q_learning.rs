@@ -671,7 +671,7 @@ impl QLearner {
         let of_member = counts.chunks_exact(2 * self.sizes.envs);
         let learned = self.learned();
         let fits = self.decomposition.fit.is_some();
-        let soft = self.config.algo.max_entropy();
+        let (soft, duplex) = (self.config.algo.max_entropy(), self.config.algo.duplex());
         let reports = episodes
             .zip(said.chunks_exact(names.len()))
             .zip(norms.iter().zip(of_member));
@@ -685,6 +685,7 @@ impl QLearner {
             if learned {
                 let said = names.iter().zip(said);
                 let said = said.filter(|(name, _)| fits || !name.starts_with("transform"));
+                let said = said.filter(|(name, _)| duplex || **name != "hit_prob");
                 diagnostics.extend(said.map(|(name, &x)| ((*name).to_owned(), f64::from(x))));
                 diagnostics.insert("grad_norm".into(), f64::from(norm));
             }

@@ -17,13 +17,14 @@ pub const GOAL: usize = 2;
 pub const MASK: usize = 3;
 
 /// What a loss says of a batch, per member: means over its steps.
-pub const DIAGNOSTICS: [&str; 6] = [
+pub const DIAGNOSTICS: [&str; 7] = [
     "td_loss",
     "td_error",
     "q_taken",
     "q_target",
     "transform_loss",
     "transform_residual",
+    "hit_prob",
 ];
 
 /// What a loss leaves on the device.
@@ -236,6 +237,15 @@ fn td_loss(batch: &Flat, decomposition: &Decomposition, weighted: bool) -> LossO
         of_steps(goal),
         transform_loss,
         residual,
+        // Of the agents that did what they rank first.
+        mean(
+            q.taken
+                .clone()
+                .detach()
+                .greater_equal(q.best.clone())
+                .float()
+                .mean_dim(2),
+        ),
     ];
     let grad = |x: &Tensor<3>, grads: &mut Gradients| x.grad_remove(grads).map(unstrided);
     LossOutputs {

@@ -43,13 +43,16 @@ impl ReplaySizes {
     /// # Errors
     /// [`LearnError::Config`] where the replay is too small for the environment's episodes.
     pub fn new(config: &Config, spec: &EnvSpec) -> Result<Self, LearnError> {
-        let capacity = (config.replay / config.envs as u64) as usize;
-        // What is collected next, the longest episode and what is seen behind it.
-        let least = config.rollout + spec.max_steps + 2;
+        let replay = match config.replay {
+            0 => most_steps(config, spec),
+            steps => steps,
+        };
+        let capacity = (replay / config.envs as u64) as usize;
+        let least = least_steps(config, spec);
         if capacity < least {
             return Err(LearnError::Config(format!(
                 "replay = {}: {} environments keep {capacity} steps each, and {} with its episodes of up to {} steps needs {least}; set replay to {} or more",
-                config.replay,
+                replay,
                 config.envs,
                 config.env,
                 spec.max_steps,
@@ -109,22 +112,48 @@ pub fn environments(config: &Config, replay: &ReplaySizes) -> Environments {
     }
 }
 
+/// The replay of the published code, in episodes (`value_decomposition.md` §10).
+const EPISODES_WANTED: u64 = 5_000;
+
+/// Environment steps of [`EPISODES_WANTED`] episodes, however long; more where the environments alone need more.
+fn most_steps(config: &Config, spec: &EnvSpec) -> u64 {
+    let least = least_steps(config, spec) * config.envs;
+    (EPISODES_WANTED * spec.max_steps as u64).max(least as u64)
+}
+
+/// Steps of an environment that the ring must have: what is collected next, the longest episode and what is seen behind it.
+fn least_steps(config: &Config, spec: &EnvSpec) -> usize {
+    config.rollout + spec.max_steps + 2
+}
+
+/// The tensors of the replay that may be too large, and the bytes of a step of all members in each.
+fn per_step(config: &Config, spec: &EnvSpec) -> [(&'static str, u64); 3] {
+    let bytes = |words: usize| 4 * (config.seeds * words).max(1) as u64;
+    [
+        ("the replay's observations", bytes(spec.agents * spec.obs)),
+        ("the replay's states", bytes(spec.state)),
+        (
+            "the replay's action masks",
+            bytes(spec.agents * spec.actions.mask()),
+        ),
+    ]
+}
+
+/// Environment steps of each member's replay where `config.replay` is 0: those of 5,000 episodes, or what the adapter binds as one buffer.
+pub fn largest(gpu: &Gpu, config: &Config, spec: &EnvSpec) -> u64 {
+    let fitting = per_step(config, spec).map(|(_, bytes)| gpu.max_binding() / bytes);
+    let fitting = fitting.into_iter().fold(most_steps(config, spec), u64::min);
+    // Whole steps of all environments.
+    fitting / config.envs as u64 * config.envs as u64
+}
+
 /// Says before anything is allocated how large a replay the adapter can hold.
 ///
 /// # Errors
 /// [`LearnError::Gpu`], with the largest number of steps that fits.
 pub fn check_fits(gpu: &Gpu, config: &Config, spec: &EnvSpec) -> Result<(), LearnError> {
-    let all = [
-        ("the replay's observations", spec.agents * spec.obs),
-        ("the replay's states", spec.state),
-        (
-            "the replay's action masks",
-            spec.agents * spec.actions.mask(),
-        ),
-    ];
-    for (what, words) in all {
-        let per_step = 4 * (config.seeds * words).max(1) as u64;
-        gpu.check_fits(what, per_step, config.replay, "steps of replay")?;
+    for (what, bytes) in per_step(config, spec) {
+        gpu.check_fits(what, bytes, config.replay, "steps of replay")?;
     }
     Ok(())
 }

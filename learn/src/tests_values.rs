@@ -838,6 +838,14 @@ fn targets_losses_and_gradients_equal_the_formulas() {
             );
             let first_transform = q.decomposition.all_nets().nth(q.decomposition.mixing);
             let first_transform = first_transform.map_or(stride, |n| n.layers[0].kernel);
+            let hits = (0..rows * AGENTS)
+                .filter(|&i| host.mask[i / AGENTS] == 1.0 && online.taken[i] >= online.best[i]);
+            close(
+                &said[6..7],
+                &[hits.count() as f64 / (steps * AGENTS as f64)],
+                1e-5,
+                &format!("{what}: what was done is ranked first"),
+            );
             // The smallest layer has eight words: every so many meet most of them, and the other member others.
             for i in (7 * p..stride).step_by(23) {
                 let at = |d: f64| {
@@ -1322,6 +1330,43 @@ fn the_replay_takes_the_memory_that_it_should() {
     let index: u64 = index.map(|(_, region, ..)| region.size).sum();
     let want = q.replay.sizes.bytes(config.envs, &q.sizes) * config.seeds as u64;
     assert_eq!(ring + said + index, want);
+}
+
+/// With nothing said the replay is 5,000 episodes, or what one buffer holds of all members; what is too much is refused as it is.
+#[test]
+fn an_unsaid_replay_is_the_largest_that_fits() {
+    let settled = |env: &str, replay: u64, seeds: usize| {
+        let config = Config {
+            env: env.into(),
+            algo: Algo::Qmix,
+            envs: 8,
+            replay,
+            seeds,
+            ..Config::default()
+        };
+        let settled = crate::settle(gpu(), &config).expect("it fits");
+        assert_eq!(
+            settled,
+            Config {
+                replay: settled.replay,
+                ..config
+            }
+        );
+        settled.replay
+    };
+    assert_eq!(settled("smax/3m", 1234, 1), 1234, "what is said stays");
+    // Episodes of one step.
+    assert_eq!(settled("matrix/3x3", 0, 20), 5_000);
+    let options = serde_json::Map::new();
+    let spec = merit_sim::registry::spec("smax/3m", &options).expect("known");
+    let widest = 4 * (spec.agents * spec.obs.max(spec.actions.mask())).max(spec.state) as u64;
+    for seeds in [1, 64] {
+        let replay = settled("smax/3m", 0, seeds);
+        let fits = |steps: u64| steps * widest * seeds as u64 <= gpu().max_binding();
+        assert!(fits(replay) && replay % 8 == 0, "{replay}");
+        let most = 5_000 * spec.max_steps as u64;
+        assert!(replay == most || !fits(replay + 8), "{replay} of {most}");
+    }
 }
 
 /// Against the step limit of [`FRAGILE`].
