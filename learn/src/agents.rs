@@ -5,7 +5,7 @@ use merit_sim::gpu::{Gpu, Region};
 use crate::LearnError;
 use crate::config::{Config, Network as Kind};
 use crate::dense::{Activate, Rows, Stack};
-use crate::kernel::Recorder;
+use crate::kernel::{Kernel, Recorder};
 use crate::net::{Network, Trunk};
 use crate::policy::Itself;
 use crate::replay::Batch;
@@ -26,6 +26,8 @@ pub fn network(config: &Config, sizes: &Sizes) -> Network {
 /// Every episode begins with nothing remembered and is unrolled as a whole.
 pub struct Agents {
     trunk: Option<crate::recurrent::TrunkLayers>,
+    /// Where it forgets within a sequence, with workgroups.
+    reset: Option<(Kernel, [usize; 3])>,
     stack: Stack,
     /// `[P, SLOTS, B, A, N]`
     pub q: Region,
@@ -92,8 +94,12 @@ impl Agents {
             (_, Some(last)) => (last, stack.hidden_grads().last().cloned(), activate),
             (None, None) => (input.clone(), None, Activate::None),
         };
+        let reset = trunk
+            .as_ref()
+            .and_then(|t| batch.reset_kernel(gpu, &t.reset));
         Ok(Self {
             trunk,
+            reset,
             stack,
             q,
             q_grad,
@@ -104,6 +110,9 @@ impl Agents {
     }
 
     pub fn record_forward(&self, to: &mut Recorder) {
+        if let Some((kernel, groups)) = &self.reset {
+            kernel.record(to, 0, *groups);
+        }
         if let Some(trunk) = &self.trunk {
             trunk.record_forward(to);
         }

@@ -212,13 +212,25 @@ pub enum ReuseSteps {
     All,
 }
 
-/// How `coma_pg` steps along its gradients; the other algorithms have Adam.
+/// How `coma_pg` and value decomposition step along their gradients; the other algorithms have Adam.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Optimiser {
     Adam,
     /// PyMARL's: the gradient over the root of its mean square, of which 0.99 is kept.
     Rmsprop,
+    /// JaxMARL's value baselines': Adam with its variance rectified, and in the first steps without it (Liu et al. 2020).
+    Radam,
+}
+
+/// What a replay is made of (`value_decomposition.md` §1 and 9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplayUnit {
+    /// Whole episodes, from their first step to their last.
+    Episodes,
+    /// Whole rollouts, in which episodes begin and end, as in JaxMARL.
+    Rollouts,
 }
 
 /// Everything that decides what a run computes.
@@ -298,6 +310,8 @@ pub struct Config {
 
     /// `coma_pg` and value decomposition: λ of the targets, 0 for one step.
     pub td_lambda: f64,
+    /// IQL, VDN, QMIX, QPLEX: Q(λ), targets that are corrected by how much better than the action the best one was (`value_decomposition.md` §4.3).
+    pub q_lambda: bool,
     /// `coma_pg` and value decomposition: probability of a uniform action among the available ones to begin with, …
     pub epsilon_start: f64,
     /// … in the end, …
@@ -315,8 +329,13 @@ pub struct Config {
     /// Value decomposition: environment steps (per member) that the replay holds; 0: those of 5,000 episodes, or as many as fit the adapter
     /// ([`crate::settle`]).
     pub replay: u64,
-    /// Value decomposition: episodes of a gradient step.
+    /// Value decomposition: episodes, or rollouts, of a gradient step.
     pub batch: usize,
+    /// Value decomposition: what the replay is made of.
+    pub replay_unit: ReplayUnit,
+    /// Value decomposition from rollouts: no bootstrap behind the step that follows an end in place of the one that ends, as in JaxMARL's
+    /// published baselines.
+    pub jaxmarl_done_index: bool,
     /// Value decomposition: gradient steps after every `rollout` steps of `envs` environments.
     pub gradient_steps: usize,
     /// Value decomposition: environment steps (per member) before the first gradient step.
@@ -420,6 +439,7 @@ impl Default for Config {
             reuse_steps: ReuseSteps::Same,
             target_polyak: 1.0,
             td_lambda: 0.8,
+            q_lambda: false,
             epsilon_start: 0.5,
             epsilon_finish: 0.01,
             epsilon_anneal: 100_000,
@@ -428,6 +448,8 @@ impl Default for Config {
             optimiser: Optimiser::Adam,
             replay: 0,
             batch: 32,
+            replay_unit: ReplayUnit::Episodes,
+            jaxmarl_done_index: false,
             gradient_steps: 1,
             learning_starts: 2_000,
             obs_last_action: true,
@@ -708,7 +730,8 @@ fn choices(key: &str) -> Option<&'static [&'static str]> {
         "soft_next" => Some(&["resample", "stored"]),
         "entropy_estimate" => Some(&["exact", "stored"]),
         "reuse_steps" => Some(&["same", "all"]),
-        "optimiser" => Some(&["adam", "rmsprop"]),
+        "replay_unit" => Some(&["episodes", "rollouts"]),
+        "optimiser" => Some(&["adam", "rmsprop", "radam"]),
         "trace" => Some(&["dt", "st", "it", "none", "full"]),
         "actor_ratio" => Some(&["behaviour", "geppo", "weighted"]),
         "critic_actions" => Some(&["concat", "none"]),
@@ -727,9 +750,16 @@ impl Config {
                 self.algo == Algo::Gpae
             }
             "target_polyak" => self.algo == Algo::Gpae || self.algo.decomposes_values(),
+            "q_lambda" => {
+                self.algo.decomposes_values()
+                    && !self.algo.max_entropy()
+                    && self.algo != Algo::Qtran
+            }
             "dae_beta" | "dae_shaped_target" | "reward_models" => self.algo == Algo::Dae,
             "replay" | "batch" | "gradient_steps" | "learning_starts" | "obs_last_action"
-            | "obs_agent_id" | "reward_scale" => self.algo.decomposes_values(),
+            | "obs_agent_id" | "reward_scale" | "replay_unit" | "jaxmarl_done_index" => {
+                self.algo.decomposes_values()
+            }
             "target_interval" | "td_lambda" | "optimiser" => {
                 self.algo == Algo::ComaPg || self.algo.decomposes_values()
             }
@@ -1082,6 +1112,7 @@ mod tests {
             "actor_ratio",
             "critic_actions",
             "positivity",
+            "replay_unit",
             "transform",
             "soft_next",
             "entropy_estimate",

@@ -139,6 +139,8 @@ impl Decomposition {
 pub struct HyperStacks {
     online: Stack,
     target: Option<Stack>,
+    /// The target's of what was done, for Q(λ).
+    target_of_done: Option<Stack>,
 }
 
 /// The device memory of a network over a batch.
@@ -150,6 +152,8 @@ pub struct HyperMemory<'a> {
     pub output_grad: &'a Region,
     /// Of the target, where there is one: its parameters and output.
     pub target: Option<(&'a Region, &'a Region)>,
+    /// Its output for what was done, where it sees that and that is wanted.
+    pub of_done: Option<&'a Region>,
 }
 
 impl HyperStacks {
@@ -174,18 +178,17 @@ impl HyperStacks {
             memory.output_grad,
             partials,
         );
-        let target = memory.target.map(|(params, output)| {
-            Stack::evaluated(
-                gpu,
-                shape,
-                &net.layers,
-                Activate::Relu,
-                params,
-                target_input,
-                output,
-            )
-        });
-        Self { online, target }
+        let evaluated = |params: &Region, input: &Rows, output: &Region| {
+            let relu = Activate::Relu;
+            Stack::evaluated(gpu, shape, &net.layers, relu, params, input, output)
+        };
+        let target = memory.target;
+        let of_done = target.zip(memory.of_done);
+        Self {
+            online,
+            target: target.map(|(params, output)| evaluated(params, target_input, output)),
+            target_of_done: of_done.map(|((params, _), output)| evaluated(params, input, output)),
+        }
     }
 
     pub fn record_forward(&self, to: &mut Recorder) {
@@ -193,7 +196,7 @@ impl HyperStacks {
     }
 
     pub fn record_target(&self, to: &mut Recorder) {
-        if let Some(target) = &self.target {
+        for target in self.target.iter().chain(&self.target_of_done) {
             target.record_forward(to);
         }
     }

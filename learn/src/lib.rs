@@ -62,6 +62,8 @@ mod tests_qtran;
 #[cfg(test)]
 mod tests_reuse;
 #[cfg(test)]
+mod tests_rollouts;
+#[cfg(test)]
 mod tests_sequential;
 #[cfg(test)]
 mod tests_values;

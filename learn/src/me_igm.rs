@@ -393,16 +393,12 @@ impl MlpTransform {
                 Bind::Write(&batch.done),
                 Bind::Write(of_taken),
             ];
-            let file = include_str!("../../shaders/learn/transform_taken.wgsl");
+            let file = include_str!("../../shaders/learn/select_taken.wgsl");
             Kernel::new(gpu, entry, &constants, &[file], &binds)
         };
         Some(Self {
-            taken: taken("transform_taken", &logits, &loss.output(nets, false)),
-            taken_backward: taken(
-                "transform_taken_backward",
-                &logits_grad,
-                &loss.net_grads[nets],
-            ),
+            taken: taken("select_taken", &logits, &loss.output(nets, false)),
+            taken_backward: taken("select_taken_backward", &logits_grad, &loss.net_grads[nets]),
             stack: Stack::new(
                 gpu,
                 shape,

@@ -23,7 +23,7 @@ use crate::LearnError;
 use crate::adam::{self, Adam, AdamConfig};
 use crate::agents::{self, Agents};
 use crate::alignment::alignment;
-use crate::config::{Algo, Config};
+use crate::config::{Algo, Config, Optimiser};
 use crate::decomposition::{Decomposition, HyperMemory, HyperStacks};
 use crate::dense::{Activate, Shape};
 use crate::evaluate::Evaluation;
@@ -102,6 +102,8 @@ pub struct QLearner {
     utilities_backward: Kernel,
     /// Where the best actions' utilities learn too.
     best_backward: Option<Kernel>,
+    /// The target's utilities of what was done, for Q(λ).
+    done_taken: Option<Kernel>,
     greedy_next: Kernel,
     td_lambda: Kernel,
     pub loss: QLoss,
@@ -162,7 +164,8 @@ impl QLearner {
             config.batch as u64,
             "episodes in a batch",
         )?;
-        let loss = QLoss::new(gpu, &sizes, rows, &decomposition, config.weighted_td)?;
+        let (weighted, q_lambda) = (config.weighted_td, config.q_lambda);
+        let loss = QLoss::new(gpu, &sizes, rows, &decomposition, weighted, q_lambda)?;
         let ticks = Ticks::new(gpu, sizes.steps + config.gradient_steps);
         let io = env.io().clone();
         let activate = Activate::from(config.activation);
@@ -226,6 +229,7 @@ impl QLearner {
             let agents = |params: &Region, partials: Option<&Region>| {
                 Agents::new(gpu, &network, activate, params, &batch, sequences, partials)
             };
+            let rollouts = replay_sizes.rollouts;
             let online = agents(&adam.params, Some(&adam.partials))?;
             let target = agents(&target_params, None)?;
             let nets = decomposition.nets.iter().enumerate().map(|(i, net)| {
@@ -239,6 +243,7 @@ impl QLearner {
                     output: &loss.output(i, false),
                     output_grad: &loss.net_grads[i],
                     target: target.as_ref().map(|output| (&target_params, output)),
+                    of_done: loss.output_of_done(i),
                 };
                 let shape = &batch.state_shape;
                 HyperStacks::new(gpu, shape, net, &adam.params, &adam.partials, &memory)
@@ -297,6 +302,15 @@ impl QLearner {
                 let file = include_str!("../../shaders/learn/utilities.wgsl");
                 Kernel::new(gpu, entry, &of_batch, &[file], &binds)
             };
+            let done_taken = loss.done_taken.as_ref().map(|taken| {
+                let binds = [
+                    Bind::Write(&target.q),
+                    Bind::Write(&batch.done),
+                    Bind::Write(taken),
+                ];
+                let file = include_str!("../../shaders/learn/select_taken.wgsl");
+                Kernel::new(gpu, "select_taken", &constants, &[file], &binds)
+            });
             let of_target = constants
                 .uint("TAKEN", loss.target.words[TAKEN].start)
                 .uint("BEST", loss.target.words[BEST].start);
@@ -310,6 +324,7 @@ impl QLearner {
             let file = include_str!("../../shaders/learn/greedy_next.wgsl");
             let greedy_next = Kernel::new(gpu, "greedy_next", &of_target, &[file], &binds);
             let none = gpu.storage("not soft", 4);
+            let none_done = gpu.storage("no Q(λ)", 4);
             let soft = temperature.map(|t| t.parts());
             let discount = config.each(|m| [m.gamma as f32, config.td_lambda as f32]);
             let discount = gpu.storage_from("discounts", &discount);
@@ -318,6 +333,7 @@ impl QLearner {
                 .uint("UNITS", decomposition.values)
                 .uint("GOAL", loss.batch.words[GOAL].start)
                 .flag("SOFT", soft.is_some())
+                .flag("Q_LAMBDA", config.q_lambda)
                 .uint(
                     "TEMPERATURE_STRIDE",
                     soft.as_ref().map_or(1, |s| s.soft.temperature_stride),
@@ -331,6 +347,8 @@ impl QLearner {
                 Bind::Write(soft.as_ref().map_or(&none, |s| s.log_probs)),
                 Bind::Read(soft.as_ref().map_or(&discount, |s| &s.soft.temperature)),
                 Bind::Read(&replay.drawn),
+                Bind::Write(&batch.ended),
+                Bind::Write(loss.done_values.as_ref().unwrap_or(&none_done)),
             ];
             let file = include_str!("../../shaders/learn/episode_td_lambda.wgsl");
             let td_lambda = Kernel::new(
@@ -357,7 +375,9 @@ impl QLearner {
             let memory = network
                 .trunk
                 .map(|t| Memory::new(gpu, sizes.rows(), t.hidden(), 1));
-            let carried = gpu.storage("nothing carried", 4 * sizes.rows() as u64);
+            // In front of a rollout: whole rollouts are learned from as if nothing had come before.
+            let forgotten = if rollouts { 1.0_f32 } else { 0.0 };
+            let carried = gpu.storage_from("what is carried", &vec![forgotten; sizes.rows()]);
             let log_probs = gpu.storage(
                 "log-probabilities",
                 4 * (replay_sizes.capacity * sizes.rows()) as u64,
@@ -385,6 +405,7 @@ impl QLearner {
                 utilities: utilities("utilities"),
                 utilities_backward: utilities("utilities_backward"),
                 best_backward,
+                done_taken,
                 greedy_next,
                 td_lambda,
                 polyak,
@@ -467,6 +488,7 @@ impl QLearner {
             let slot = (step % capacity) as u32;
             let before = match step {
                 0 => Tick::CARRIED,
+                _ if self.replay.sizes.rollouts && t == 0 => Tick::CARRIED,
                 _ => ((step - 1) % capacity) as u32,
             };
             let tick = Tick {
@@ -483,7 +505,10 @@ impl QLearner {
         let anneal = if self.config.anneal_lr { left } else { 1.0 };
         for i in 0..self.config.gradient_steps {
             let done = self.gradient_steps_done + i as u64;
-            let [correction_1, correction_2] = adam::corrections(done + 1);
+            let [correction_1, correction_2] = match self.config.optimiser {
+                Optimiser::Radam => adam::rectified_corrections(done + 1),
+                _ => adam::corrections(done + 1),
+            };
             let tick = Tick {
                 draw: done as u32,
                 correction_1,
@@ -566,6 +591,9 @@ impl QLearner {
     /// [`LearnError::Burn`].
     pub fn record_targets(&self, to: &mut Recorder, tick: usize) -> Result<(), LearnError> {
         self.batch.record_gather_next(to);
+        if let Some(kernel) = &self.done_taken {
+            kernel.record(to, tick, self.agent_groups());
+        }
         for net in &self.nets {
             net.record_target(to);
         }
@@ -669,7 +697,7 @@ impl QLearner {
         let norms: Vec<f32> = self.gpu.read(&self.adam.norms)?;
         let counts: Vec<u32> = self.gpu.read(self.replay.counts())?;
         let of_member = counts.chunks_exact(2 * self.sizes.envs);
-        let learned = self.learned();
+        let (learned, rollouts) = (self.learned(), self.replay.sizes.rollouts);
         let fits = self.decomposition.fit.is_some();
         let (soft, duplex) = (self.config.algo.max_entropy(), self.config.algo.duplex());
         let reports = episodes
@@ -677,7 +705,12 @@ impl QLearner {
             .zip(norms.iter().zip(of_member));
         let reports = reports.map(|((episodes, said), (&norm, counts))| {
             let held: u32 = counts.chunks_exact(2).map(|c| c[0] - c[1]).sum();
-            let mut diagnostics = BTreeMap::from([("replay_episodes".to_owned(), f64::from(held))]);
+            let unit = if rollouts {
+                "replay_rollouts"
+            } else {
+                "replay_episodes"
+            };
+            let mut diagnostics = BTreeMap::from([(unit.to_owned(), f64::from(held))]);
             if !soft {
                 let epsilon = self.epsilon(self.env_steps());
                 diagnostics.insert("epsilon".into(), epsilon);

@@ -1,6 +1,8 @@
 //! The losses of value decomposition in burn, recorded once: targets' joint values, and the TD loss with its derivatives
 //! (`value_decomposition.md` §4, `me_igm.md` §3.1 and 3.2).
 
+use std::collections::BTreeMap;
+
 use burn::tensor::{Gradients, Tensor};
 use merit_sim::gpu::{Gpu, Region};
 
@@ -47,7 +49,7 @@ pub struct QLoss {
     /// Utilities and outputs of the mixer's networks, all of the target.
     pub target: Flat,
     loss: Recorded<LossOutputs>,
-    target_values: Recorded<Tensor<3>>,
+    target_values: Recorded<(Tensor<3>, Option<Tensor<3>>)>,
     /// `[P, R, A]`
     pub taken_grad: Region,
     /// `[P, R, A]`, where the best actions' utilities learn too.
@@ -56,6 +58,11 @@ pub struct QLoss {
     pub net_grads: Vec<Region>,
     /// `[P, R, U]`: joint values of what would be done next.
     pub next_values: Region,
+    /// `[P, R, U]`: the target's joint values of what was done, for Q(λ).
+    pub done_values: Option<Region>,
+    /// Where the target's utilities of what was done go, `[P, R, A]`, and outputs of those of its networks that see it, by number.
+    pub done_taken: Option<Region>,
+    done_outputs: BTreeMap<usize, Region>,
     /// `[P, names]`
     pub diagnostics: Region,
     /// Of the diagnostics.
@@ -79,7 +86,7 @@ impl QLoss {
         2 * sizes.agents + decomposition.values + 1 + outputs
     }
 
-    /// Records the losses of batches of `rows` rows per member.
+    /// Records the losses of batches of `rows` rows per member; `q_lambda`: and what the target says of what was done.
     ///
     /// # Errors
     /// [`LearnError::Burn`].
@@ -89,6 +96,7 @@ impl QLoss {
         rows: usize,
         decomposition: &Decomposition,
         weighted: bool,
+        q_lambda: bool,
     ) -> Result<Self, LearnError> {
         let burn = BurnDevice::new(gpu)?;
         let utilities = vec![sizes.members, rows, sizes.agents];
@@ -105,7 +113,17 @@ impl QLoss {
         ];
         let batch = burn.flat(&[first, outputs.clone()].concat())?;
         let outputs: Vec<_> = of_target.iter().map(|w| of_rows(*w)).collect();
-        let target = burn.flat(&[vec![utilities.clone(), utilities], outputs].concat())?;
+        // Of what was done: utilities, and outputs of the networks that see it; the others' are the same.
+        let done = BEST + 1 + of_target.len();
+        let see: Vec<usize> = (0..decomposition.mixing)
+            .filter(|&i| q_lambda && decomposition.nets[i].sees_actions)
+            .collect();
+        let mut more = vec![];
+        if q_lambda {
+            more.push(utilities.clone());
+            more.extend(see.iter().map(|&i| of_rows(of_target[i])));
+        }
+        let target = burn.flat(&[vec![utilities.clone(), utilities], outputs, more].concat())?;
         for flat in [&batch, &target] {
             gpu.write(&flat.region, &vec![0.0_f32; flat.total_words()]);
         }
@@ -117,8 +135,20 @@ impl QLoss {
             let nets: Vec<_> = (0..of_target.len())
                 .map(|i| target.tensor(BEST + 1 + i))
                 .collect();
-            // Its own memory, whatever the mixer is.
-            (decomposition.mix)(&q, &nets) * 1.0
+            // Their own memory, whatever the mixer is.
+            let next = (decomposition.mix)(&q, &nets) * 1.0;
+            let of_done = q_lambda.then(|| {
+                let q = Utilities {
+                    taken: target.tensor(done),
+                    ..q.clone()
+                };
+                let mut nets = nets.clone();
+                for (k, &i) in see.iter().enumerate() {
+                    nets[i] = target.tensor(done + 1 + k);
+                }
+                (decomposition.mix)(&q, &nets) * 1.0
+            });
+            (next, of_done)
         })?;
         let loss = burn.capture(|| match &decomposition.own.loss {
             Some((loss, _)) => loss(&batch),
@@ -131,13 +161,22 @@ impl QLoss {
         let net_grads = net_grads.map(|grad| burn.region(grad.as_ref().ok_or_else(absent)?));
         let best_grad = outputs.best_grad.as_ref().map(|grad| burn.region(grad));
         let own = decomposition.own.loss.as_ref();
+        let done_values = target_values.output.1.as_ref();
+        let done_values = done_values.map(|values| burn.region(values));
         Ok(Self {
             names: own.map_or(&DIAGNOSTICS[..], |(_, names)| names),
             best_grad: best_grad.transpose()?,
             taken_grad: burn.region(taken_grad)?,
             net_grads: net_grads.collect::<Result<_, _>>()?,
             diagnostics: burn.region(&outputs.diagnostics)?,
-            next_values: burn.region(&target_values.output)?,
+            next_values: burn.region(&target_values.output.0)?,
+            done_values: done_values.transpose()?,
+            done_taken: q_lambda.then(|| target.part(done)),
+            done_outputs: see
+                .iter()
+                .enumerate()
+                .map(|(k, &i)| (i, target.part(done + 1 + k)))
+                .collect(),
             burn,
             batch,
             target,
@@ -153,6 +192,11 @@ impl QLoss {
         } else {
             self.batch.part(MASK + 1 + i)
         }
+    }
+
+    /// Where network `i` of the target puts what it says of what was done, if it sees that.
+    pub fn output_of_done(&self, i: usize) -> Option<&Region> {
+        self.done_outputs.get(&i)
     }
 
     /// Submits the recorded loss. Returns the number of its kernels.

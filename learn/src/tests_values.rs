@@ -613,6 +613,13 @@ fn cases() -> Vec<Config> {
             ..values(algo)
         });
     }
+    for algo in [Algo::Iql, Algo::Qmix, Algo::Qplex] {
+        cases.push(Config {
+            q_lambda: true,
+            env: STURDY.into(),
+            ..values(algo)
+        });
+    }
     let soft = values(Algo::MeQmix);
     cases.push(Config {
         transform: Transform::Mlp2,
@@ -745,6 +752,17 @@ fn targets_losses_and_gradients_equal_the_formulas() {
                 &format!("{what}: values of what comes next"),
             );
 
+            // Q(λ)'s correction.
+            let stored = host.utilities(target, &host.done);
+            let stored = host.joint_values(target, &stored, false, (target, &stored));
+            let better = |row: usize, u: usize| {
+                if config.q_lambda {
+                    next[row][u] - stored[row][u]
+                } else {
+                    0.0
+                }
+            };
+
             // Targets, by their definition from the end on.
             let rewards = values_of(&q.batch.rewards, p);
             let (gamma, lambda) = (config.gamma, config.td_lambda);
@@ -771,7 +789,7 @@ fn targets_losses_and_gradients_equal_the_formulas() {
                         } else {
                             (1.0 - lambda) * (next[after][u] + entropy) + lambda * (y + entropy)
                         };
-                        y = rewards[row] + gamma * bootstrap;
+                        y = rewards[row] + better(row, u) + gamma * bootstrap;
                         goal[row * units + u] = y;
                     }
                 }
