@@ -25,7 +25,7 @@ pub struct Train {
     /// Environment, as `merit envs` lists them
     #[arg(long)]
     env: Option<String>,
-    /// Algorithm: ippo, mappo, coma, coma_pg, dae, gpae, iql, vdn, qmix, qplex, me_qmix or me_qplex
+    /// Algorithm: ippo, mappo, coma, coma_pg, dae, gpae, iql, vdn, qmix, qplex, qtran, me_qmix or me_qplex
     #[arg(long)]
     algo: Option<String>,
     /// Environment steps of each seed: 200k, 1M, 1e7
@@ -139,9 +139,22 @@ pub fn start(
     check(&config)?;
     run::check_free(out)?;
     let gpu = Gpu::open(choice)?;
+    let config = settle(&gpu, config)?;
     let learner = merit_learn::make(&gpu, &config)?;
     let run = Run::create(out, info(&gpu, config))?;
     train(learner, run, show)
+}
+
+/// With what the adapter decides, of which it says what it is.
+pub fn settle(gpu: &Gpu, config: Config) -> anyhow::Result<Config> {
+    let settled = merit_learn::settle(gpu, &config)?;
+    if settled.replay != config.replay {
+        eprintln!(
+            "note: replay = {}: environment steps of each of {} members on {}",
+            settled.replay, settled.seeds, gpu.info.name
+        );
+    }
+    Ok(settled)
 }
 
 fn resume(path: &Path, choice: &AdapterChoice, show: Show) -> anyhow::Result<ExitCode> {

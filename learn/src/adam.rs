@@ -16,6 +16,9 @@ pub const BETA_2: f64 = 0.999;
 /// PyMARL's RMSprop: how much of the mean square is kept.
 pub const RMSPROP_ALPHA: f64 = 0.99;
 
+/// Length of the variance's average (in steps) below which RAdam does without it.
+const RADAM_THRESHOLD: f64 = 5.0;
+
 /// Parameters `[P, stride]` with their optimisers' state.
 pub struct Adam {
     pub params: Region,
@@ -81,6 +84,7 @@ impl Adam {
             .float("BETA_1", BETA_1)
             .float("BETA_2", if rmsprop { RMSPROP_ALPHA } else { BETA_2 })
             .flag("RMSPROP", rmsprop)
+            .flag("RADAM", config.rule == Optimiser::Radam)
             .float("EPSILON", config.epsilon)
             .floats("MAX_NORM", &config.max_grad_norm);
         let kernel = |entry: &str| {
@@ -133,4 +137,20 @@ impl Adam {
 pub fn corrections(t: u64) -> [f32; 2] {
     let t = t as f64;
     [BETA_1, BETA_2].map(|beta| (1.0 / (1.0 - beta.powf(t))) as f32)
+}
+
+/// RAdam's corrections of step `t = 1, 2, …` (Liu et al. 2020, algorithm 2; `optax.radam` with its threshold of 5): the first with the
+/// rectification of the variance in it, the second 0 where the variance is not to be trusted yet and the step goes without it.
+pub fn rectified_corrections(t: u64) -> [f32; 2] {
+    let steps = t as f64;
+    let kept = BETA_2.powf(steps);
+    let longest = 2.0 / (1.0 - BETA_2) - 1.0;
+    let length = longest - 2.0 * steps * kept / (1.0 - kept);
+    let [first, second] = [BETA_1, BETA_2].map(|beta| 1.0 / (1.0 - beta.powf(steps)));
+    if length < RADAM_THRESHOLD {
+        return [first as f32, 0.0];
+    }
+    let ratio = |rho: f64| (rho - 4.0) * (rho - 2.0) / rho;
+    let rectification = (ratio(length) / ratio(longest)).sqrt();
+    [(first * rectification) as f32, second as f32]
 }

@@ -4,8 +4,8 @@ use merit_sim::gpu::{Gpu, Region};
 
 use crate::LearnError;
 use crate::config::{Config, Network as Kind};
-use crate::dense::{Activate, Stack};
-use crate::kernel::Recorder;
+use crate::dense::{Activate, Rows, Stack};
+use crate::kernel::{Kernel, Recorder};
 use crate::net::{Network, Trunk};
 use crate::policy::Itself;
 use crate::replay::Batch;
@@ -26,11 +26,19 @@ pub fn network(config: &Config, sizes: &Sizes) -> Network {
 /// Every episode begins with nothing remembered and is unrolled as a whole.
 pub struct Agents {
     trunk: Option<crate::recurrent::TrunkLayers>,
+    /// Where it forgets within a sequence, with workgroups.
+    reset: Option<(Kernel, [usize; 3])>,
     stack: Stack,
     /// `[P, SLOTS, B, A, N]`
     pub q: Region,
     /// Its derivative; not of a target.
     pub q_grad: Region,
+    /// `[P, SLOTS, B, A, H]`: what the head reads, the GRU's state or the last hidden layer's output, …
+    pub hidden: Rows,
+    /// … its derivative, not of a target, …
+    pub hidden_grad: Option<Region>,
+    /// … and what it went through last.
+    pub hidden_activation: Activate,
 }
 
 impl Agents {
@@ -74,23 +82,46 @@ impl Agents {
             ),
             None => Stack::evaluated(gpu, shape, &net.layers, activate, params, below, &q),
         };
+        let last = stack.hidden().last();
+        let last = last.map(|(region, units)| Rows::packed(region, units));
+        let (hidden, hidden_grad, hidden_activation) = match (&trunk, last) {
+            // The head is all that lies behind the GRU.
+            (Some(t), None) => (
+                t.output.clone(),
+                Some(t.output_grad.clone()),
+                Activate::None,
+            ),
+            (_, Some(last)) => (last, stack.hidden_grads().last().cloned(), activate),
+            (None, None) => (input.clone(), None, Activate::None),
+        };
+        let reset = trunk
+            .as_ref()
+            .and_then(|t| batch.reset_kernel(gpu, &t.reset));
         Ok(Self {
             trunk,
+            reset,
             stack,
             q,
             q_grad,
+            hidden,
+            hidden_grad: hidden_grad.filter(|_| partials.is_some()),
+            hidden_activation,
         })
     }
 
     pub fn record_forward(&self, to: &mut Recorder) {
+        if let Some((kernel, groups)) = &self.reset {
+            kernel.record(to, 0, *groups);
+        }
         if let Some(trunk) = &self.trunk {
             trunk.record_forward(to);
         }
         self.stack.record_forward(to);
     }
 
-    pub fn record_backward(&self, to: &mut Recorder) {
-        self.stack.record_backward(to);
+    /// `also` may add to [`Agents::hidden_grad`].
+    pub fn record_backward(&self, to: &mut Recorder, also: impl FnOnce(&mut Recorder)) {
+        self.stack.record_backward_with(to, also);
         if let Some(trunk) = &self.trunk {
             trunk.record_backward(to);
         }

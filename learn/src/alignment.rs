@@ -48,6 +48,7 @@ pub fn alignment(q: &QLearner) -> Result<Option<Vec<Alignment>>, LearnError> {
     let read =
         |region: &merit_sim::gpu::Region| -> Result<Vec<f32>, GpuError> { q.gpu.read(region) };
     let (utilities, allowed) = (read(&q.online.q)?, read(&q.batch.allowed)?);
+    let hidden = read(&q.online.hidden.region)?;
     let (states, mask) = (
         read(&q.batch.state_input.region)?,
         read(&q.loss.batch.part(MASK))?,
@@ -67,6 +68,8 @@ pub fn alignment(q: &QLearner) -> Result<Option<Vec<Alignment>>, LearnError> {
         let chosen = (0..count).map(|i| p * rows + steps[i * steps.len() / count]);
         let (mut state, mut with_actions, mut taken, mut best) = (vec![], vec![], vec![], vec![]);
         let (mut may, mut mode) = (vec![], vec![]);
+        // Of QTRAN: what every agent remembers, with each of its actions, and the states again.
+        let (mut seen, mut of_states) = (vec![], vec![]);
         for row in chosen {
             let at = row * per_row;
             let of_agent = |a: usize, n: usize| {
@@ -83,6 +86,14 @@ pub fn alignment(q: &QLearner) -> Result<Option<Vec<Alignment>>, LearnError> {
                     first.unwrap_or(0)
                 })
                 .collect();
+            for a in 0..s.agents {
+                let remembers = &hidden[(row * s.agents + a) * q.online.hidden.stride..];
+                for n in 0..actions {
+                    seen.extend_from_slice(&remembers[..q.online.hidden.stride]);
+                    seen.extend((0..actions).map(|k| f32::from(u8::from(k == n))));
+                }
+            }
+            of_states.push(&states[row * width..][..s.state]);
             for u in 0..joint {
                 let action = |a: usize| u / actions.pow(a as u32) % actions;
                 let here = &states[row * width..][..s.state];
@@ -100,8 +111,13 @@ pub fn alignment(q: &QLearner) -> Result<Option<Vec<Alignment>>, LearnError> {
             }
         }
         let n = count * joint;
-        let tensor = |data: Vec<f32>, width: usize| {
-            Tensor::<3>::from_data(TensorData::new(data, [1, n, width]), &burn.device)
+        let tensor_of = |data: Vec<f32>, rows: usize, width: usize| {
+            Tensor::<3>::from_data(TensorData::new(data, [1, rows, width]), &burn.device)
+        };
+        let tensor = |data: Vec<f32>, width: usize| tensor_of(data, n, width);
+        let host = |values: Tensor<3>| -> Result<Vec<f32>, LearnError> {
+            let values = values.into_data().try_to_vec();
+            values.map_err(|e| LearnError::Burn(format!("reading joint values: {e:?}")))
         };
         let inputs = [
             tensor(state, s.state),
@@ -112,18 +128,45 @@ pub fn alignment(q: &QLearner) -> Result<Option<Vec<Alignment>>, LearnError> {
         ];
         let words = &params[p * stride..(p + 1) * stride];
         let nets = &q.decomposition.nets[..mixing];
-        let outputs: Vec<_> = nets
+        let mut outputs: Vec<_> = nets
             .iter()
             .map(|net| evaluate(&burn, net, words, &inputs[usize::from(net.sees_actions)]))
             .collect();
+        if let [agent, team] = &q.decomposition.own.nets[..] {
+            let rows = count * s.agents * actions;
+            let columns = q.online.hidden.stride + actions;
+            let codes = host(evaluate(
+                &burn,
+                agent,
+                words,
+                &tensor_of(seen, rows, columns),
+            ))?;
+            let code = agent.outputs();
+            let mut joined = Vec::with_capacity(n * (code + s.state));
+            for (i, state) in of_states.iter().enumerate() {
+                for u in 0..joint {
+                    let of_agent = |a: usize| {
+                        let action = u / actions.pow(a as u32) % actions;
+                        &codes[((i * s.agents + a) * actions + action) * code..][..code]
+                    };
+                    joined.extend(
+                        (0..code).map(|c| (0..s.agents).map(|a| of_agent(a)[c]).sum::<f32>()),
+                    );
+                    joined.extend_from_slice(state);
+                }
+            }
+            outputs.push(evaluate(
+                &burn,
+                team,
+                words,
+                &tensor(joined, code + s.state),
+            ));
+        }
         let of_agents = Utilities {
             taken: tensor(taken, s.agents),
             best: tensor(best, s.agents),
         };
-        let values = (q.decomposition.mix)(&of_agents, &outputs).into_data();
-        let values: Vec<f32> = values
-            .try_to_vec()
-            .map_err(|e| LearnError::Burn(format!("reading joint values: {e:?}")))?;
+        let values = host((q.decomposition.mix)(&of_agents, &outputs))?;
         let (mut gap, mut top_sum) = (0.0, 0.0);
         for i in 0..count {
             let of_state = i * joint..(i + 1) * joint;

@@ -36,6 +36,8 @@ pub enum Algo {
     Qmix,
     /// A duplex dueling mixing network of the utilities.
     Qplex,
+    /// A joint value of any shape, and utilities whose sum is bound to it by losses.
+    Qtran,
     /// QMIX with softmax policies of order-preserving transforms of the utilities.
     MeQmix,
     /// QPLEX with such policies.
@@ -56,6 +58,7 @@ impl Algo {
             Self::Vdn => "vdn",
             Self::Qmix => "qmix",
             Self::Qplex => "qplex",
+            Self::Qtran => "qtran",
             Self::MeQmix => "me_qmix",
             Self::MeQplex => "me_qplex",
         }
@@ -65,7 +68,13 @@ impl Algo {
     pub fn decomposes_values(self) -> bool {
         matches!(
             self,
-            Self::Iql | Self::Vdn | Self::Qmix | Self::Qplex | Self::MeQmix | Self::MeQplex
+            Self::Iql
+                | Self::Vdn
+                | Self::Qmix
+                | Self::Qplex
+                | Self::Qtran
+                | Self::MeQmix
+                | Self::MeQplex
         )
     }
 
@@ -102,6 +111,8 @@ pub enum Transform {
     Residual,
     /// None: the utilities themselves are the logits, nothing is fitted (+Entropy).
     Identity,
+    /// Three dense layers of all utilities of an agent and of the state, of any sign: the order is not kept (ME-QMIX (MLP)).
+    Mlp,
 }
 
 /// Whose actions a soft target is about (`me_igm.md` §3.1).
@@ -201,13 +212,25 @@ pub enum ReuseSteps {
     All,
 }
 
-/// How `coma_pg` steps along its gradients; the other algorithms have Adam.
+/// How `coma_pg` and value decomposition step along their gradients; the other algorithms have Adam.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Optimiser {
     Adam,
     /// PyMARL's: the gradient over the root of its mean square, of which 0.99 is kept.
     Rmsprop,
+    /// JaxMARL's value baselines': Adam with its variance rectified, and in the first steps without it (Liu et al. 2020).
+    Radam,
+}
+
+/// What a replay is made of (`value_decomposition.md` §1 and 9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplayUnit {
+    /// Whole episodes, from their first step to their last.
+    Episodes,
+    /// Whole rollouts, in which episodes begin and end, as in JaxMARL.
+    Rollouts,
 }
 
 /// Everything that decides what a run computes.
@@ -287,6 +310,8 @@ pub struct Config {
 
     /// `coma_pg` and value decomposition: λ of the targets, 0 for one step.
     pub td_lambda: f64,
+    /// IQL, VDN, QMIX, QPLEX: Q(λ), targets that are corrected by how much better than the action the best one was (`value_decomposition.md` §4.3).
+    pub q_lambda: bool,
     /// `coma_pg` and value decomposition: probability of a uniform action among the available ones to begin with, …
     pub epsilon_start: f64,
     /// … in the end, …
@@ -301,10 +326,16 @@ pub struct Config {
     /// `coma_pg` and value decomposition.
     pub optimiser: Optimiser,
 
-    /// Value decomposition: environment steps (per member) that the replay holds.
+    /// Value decomposition: environment steps (per member) that the replay holds; 0: those of 5,000 episodes, or as many as fit the adapter
+    /// ([`crate::settle`]).
     pub replay: u64,
-    /// Value decomposition: episodes of a gradient step.
+    /// Value decomposition: episodes, or rollouts, of a gradient step.
     pub batch: usize,
+    /// Value decomposition: what the replay is made of.
+    pub replay_unit: ReplayUnit,
+    /// Value decomposition from rollouts: no bootstrap behind the step that follows an end in place of the one that ends, as in JaxMARL's
+    /// published baselines.
+    pub jaxmarl_done_index: bool,
     /// Value decomposition: gradient steps after every `rollout` steps of `envs` environments.
     pub gradient_steps: usize,
     /// Value decomposition: environment steps (per member) before the first gradient step.
@@ -314,7 +345,7 @@ pub struct Config {
     pub obs_agent_id: bool,
     /// Value decomposition: factor of the rewards that are learned from.
     pub reward_scale: f64,
-    /// QMIX, QPLEX: units of the mixing network, and of the networks that give its weights.
+    /// QMIX, QPLEX: units of the mixing network, and of the networks that give its weights. QTRAN: the former, of the joint networks.
     pub mixing_embed: usize,
     pub hyper_hidden: usize,
     /// QMIX: what keeps the mixing weights from being negative.
@@ -323,6 +354,9 @@ pub struct Config {
     pub attention_kernels: usize,
     pub attention_layers: usize,
     pub attention_hidden: usize,
+    /// QTRAN: weights of the losses that bind the utilities to the joint value, where their actions are the best ones and where not.
+    pub opt_coef: f64,
+    pub nopt_coef: f64,
     /// ME-IGM: what makes logits of utilities, and the units of those that have some.
     pub transform: Transform,
     pub transform_hidden: usize,
@@ -405,14 +439,17 @@ impl Default for Config {
             reuse_steps: ReuseSteps::Same,
             target_polyak: 1.0,
             td_lambda: 0.8,
+            q_lambda: false,
             epsilon_start: 0.5,
             epsilon_finish: 0.01,
             epsilon_anneal: 100_000,
             target_interval: 200,
             critic_hidden: 128,
             optimiser: Optimiser::Adam,
-            replay: 50_000,
+            replay: 0,
             batch: 32,
+            replay_unit: ReplayUnit::Episodes,
+            jaxmarl_done_index: false,
             gradient_steps: 1,
             learning_starts: 2_000,
             obs_last_action: true,
@@ -424,6 +461,8 @@ impl Default for Config {
             attention_kernels: 4,
             attention_layers: 2,
             attention_hidden: 64,
+            opt_coef: 1.0,
+            nopt_coef: 0.1,
             transform: Transform::Affine,
             transform_hidden: 32,
             soft_next: SoftNext::Resample,
@@ -637,6 +676,7 @@ const PRESETS: &[(&str, &str)] = &[
         "smax.coma_pg",
         include_str!("../../configs/smax.coma_pg.toml"),
     ),
+    ("qtran", include_str!("../../configs/qtran.toml")),
     ("smax.ippo", include_str!("../../configs/smax.ippo.toml")),
     ("smax.mappo", include_str!("../../configs/smax.mappo.toml")),
     (
@@ -659,7 +699,7 @@ fn presets(env: &str, algo: &str) -> Result<Vec<Layer>, ConfigError> {
     // These are MAPPO with other advantages: what was tuned for it holds for them.
     let mut wanted = match algo {
         "coma" | "dae" | "gpae" => vec![format!("{family}.mappo"), format!("{env}.mappo")],
-        "iql" | "vdn" | "qmix" | "qplex" | "me_qmix" | "me_qplex" => vec![
+        "iql" | "vdn" | "qmix" | "qplex" | "qtran" | "me_qmix" | "me_qplex" => vec![
             "value_decomposition".into(),
             format!("{family}.value_decomposition"),
             format!("{env}.value_decomposition"),
@@ -687,14 +727,15 @@ fn choices(key: &str) -> Option<&'static [&'static str]> {
     match key {
         "algo" => Some(&[
             "ippo", "mappo", "coma", "coma_pg", "dae", "gpae", "iql", "vdn", "qmix", "qplex",
-            "me_qmix", "me_qplex",
+            "qtran", "me_qmix", "me_qplex",
         ]),
         "positivity" => Some(&["abs", "softplus", "square"]),
-        "transform" => Some(&["affine", "mlp2", "residual", "identity"]),
+        "transform" => Some(&["affine", "mlp2", "residual", "identity", "mlp"]),
         "soft_next" => Some(&["resample", "stored"]),
         "entropy_estimate" => Some(&["exact", "stored"]),
         "reuse_steps" => Some(&["same", "all"]),
-        "optimiser" => Some(&["adam", "rmsprop"]),
+        "replay_unit" => Some(&["episodes", "rollouts"]),
+        "optimiser" => Some(&["adam", "rmsprop", "radam"]),
         "trace" => Some(&["dt", "st", "it", "none", "full"]),
         "actor_ratio" => Some(&["behaviour", "geppo", "weighted"]),
         "critic_actions" => Some(&["concat", "none"]),
@@ -713,9 +754,16 @@ impl Config {
                 self.algo == Algo::Gpae
             }
             "target_polyak" => self.algo == Algo::Gpae || self.algo.decomposes_values(),
+            "q_lambda" => {
+                self.algo.decomposes_values()
+                    && !self.algo.max_entropy()
+                    && self.algo != Algo::Qtran
+            }
             "dae_beta" | "dae_shaped_target" | "reward_models" => self.algo == Algo::Dae,
             "replay" | "batch" | "gradient_steps" | "learning_starts" | "obs_last_action"
-            | "obs_agent_id" | "reward_scale" => self.algo.decomposes_values(),
+            | "obs_agent_id" | "reward_scale" | "replay_unit" | "jaxmarl_done_index" => {
+                self.algo.decomposes_values()
+            }
             "target_interval" | "td_lambda" | "optimiser" => {
                 self.algo == Algo::ComaPg || self.algo.decomposes_values()
             }
@@ -724,7 +772,9 @@ impl Config {
                     || self.algo.decomposes_values() && !self.algo.max_entropy()
             }
             "critic_hidden" => self.algo == Algo::ComaPg,
-            "mixing_embed" | "positivity" => matches!(self.algo, Algo::Qmix | Algo::MeQmix),
+            "mixing_embed" => matches!(self.algo, Algo::Qmix | Algo::MeQmix | Algo::Qtran),
+            "positivity" => matches!(self.algo, Algo::Qmix | Algo::MeQmix),
+            "opt_coef" | "nopt_coef" => self.algo == Algo::Qtran,
             "hyper_hidden" => self.algo.duplex() || matches!(self.algo, Algo::Qmix | Algo::MeQmix),
             "attention_kernels" | "attention_layers" | "attention_hidden" => self.algo.duplex(),
             "transform" | "transform_hidden" | "soft_next" | "target_entropy"
@@ -859,7 +909,9 @@ impl Config {
         fraction("epsilon_start", self.epsilon_start)?;
         fraction("epsilon_finish", self.epsilon_finish)?;
         count("target_interval", self.target_interval, 1 << 50)?;
-        count("replay", self.replay, 1 << 30)?;
+        range("replay", self.replay, self.replay <= 1 << 30, || {
+            format!("it takes 0 to {}", 1 << 30)
+        })?;
         count("batch", self.batch as u64, 1 << 12)?;
         count("gradient_steps", self.gradient_steps as u64, 1 << 10)?;
         number(
@@ -874,6 +926,8 @@ impl Config {
         count("attention_layers", self.attention_layers as u64, 3)?;
         count("attention_hidden", self.attention_hidden as u64, 256)?;
         count("transform_hidden", self.transform_hidden as u64, 128)?;
+        weight("opt_coef", self.opt_coef)?;
+        weight("nopt_coef", self.nopt_coef)?;
         weight("target_entropy", self.target_entropy)?;
         weight("temperature_lr", self.temperature_lr)?;
         positive("temperature_init", self.temperature_init)?;
@@ -1062,6 +1116,7 @@ mod tests {
             "actor_ratio",
             "critic_actions",
             "positivity",
+            "replay_unit",
             "transform",
             "soft_next",
             "entropy_estimate",
@@ -1082,7 +1137,7 @@ mod tests {
         );
         assert_eq!(
             error(&["algo=mapo"]),
-            "--set: `algo` cannot be `mapo`; it takes ippo, mappo, coma, coma_pg, dae, gpae, iql, vdn, qmix, qplex, me_qmix or me_qplex, did you mean `mappo`?"
+            "--set: `algo` cannot be `mapo`; it takes ippo, mappo, coma, coma_pg, dae, gpae, iql, vdn, qmix, qplex, qtran, me_qmix or me_qplex, did you mean `mappo`?"
         );
         assert_eq!(
             error(&["envs=-4"]),

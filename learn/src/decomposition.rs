@@ -5,9 +5,11 @@ use std::ops::Range;
 use burn::tensor::Tensor;
 use merit_sim::gpu::{Gpu, Region};
 
+use crate::burn_device::Flat;
 use crate::dense::{Activate, Rows, Shape, Stack};
 use crate::kernel::Recorder;
 use crate::net::Dense;
+use crate::q_loss::LossOutputs;
 
 /// A network of the state, or of the state and what all agents do, with ReLU between its layers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +81,24 @@ pub type Mix = Box<dyn Fn(&Utilities, &[Tensor<3>]) -> Tensor<3>>;
 /// Transforms of the actions' utilities from outputs of the transforms' networks, summed over the agents: `[P, R, 1]`.
 pub type Fit = Box<dyn Fn(&Tensor<3>, &[Tensor<3>]) -> Tensor<3>>;
 
+/// A loss of its own: from the tensors of a batch to derivatives and what is reported ([`crate::q_loss`] has their order).
+pub type Loss = Box<dyn Fn(&Flat) -> LossOutputs>;
+
+/// What a decomposition has beside networks of the state: networks of the agents' rows, or of what those say, that the algorithm's own
+/// file evaluates.
+#[derive(Default)]
+pub struct Own {
+    /// Behind the other networks.
+    pub nets: Vec<HyperNet>,
+    /// Widths of what they put in front of the loss, behind the outputs of the others: what has a derivative, what has none …
+    pub learned: Vec<usize>,
+    pub given: Vec<usize>,
+    /// … and, of the target, in front of the target's values.
+    pub target: Vec<usize>,
+    /// In place of the TD loss, with the names of what it reports.
+    pub loss: Option<(Loss, &'static [&'static str])>,
+}
+
 /// A decomposition of the joint value.
 pub struct Decomposition {
     /// The mixer's, which have targets; then those of the transforms, which have none.
@@ -90,12 +110,18 @@ pub struct Decomposition {
     pub mix: Mix,
     /// ME-IGM's transforms (`me_igm.md` §3.2).
     pub fit: Option<Fit>,
+    pub own: Own,
 }
 
 impl Decomposition {
+    /// All networks, in the order of their words.
+    pub fn all_nets(&self) -> impl Iterator<Item = &HyperNet> {
+        self.nets.iter().chain(&self.own.nets)
+    }
+
     /// The word after the last, of those from `first` on.
     pub fn end(&self, first: usize) -> usize {
-        self.nets.last().map_or(first, HyperNet::end)
+        self.all_nets().last().map_or(first, HyperNet::end)
     }
 
     /// Whether a network sees what all agents do.
@@ -105,7 +131,7 @@ impl Decomposition {
 
     /// Units of the widest hidden layer.
     pub fn hidden(&self) -> usize {
-        self.nets.iter().map(HyperNet::hidden).max().unwrap_or(0)
+        self.all_nets().map(HyperNet::hidden).max().unwrap_or(0)
     }
 }
 
@@ -113,6 +139,8 @@ impl Decomposition {
 pub struct HyperStacks {
     online: Stack,
     target: Option<Stack>,
+    /// The target's of what was done, for Q(λ).
+    target_of_done: Option<Stack>,
 }
 
 /// The device memory of a network over a batch.
@@ -124,6 +152,8 @@ pub struct HyperMemory<'a> {
     pub output_grad: &'a Region,
     /// Of the target, where there is one: its parameters and output.
     pub target: Option<(&'a Region, &'a Region)>,
+    /// Its output for what was done, where it sees that and that is wanted.
+    pub of_done: Option<&'a Region>,
 }
 
 impl HyperStacks {
@@ -148,18 +178,17 @@ impl HyperStacks {
             memory.output_grad,
             partials,
         );
-        let target = memory.target.map(|(params, output)| {
-            Stack::evaluated(
-                gpu,
-                shape,
-                &net.layers,
-                Activate::Relu,
-                params,
-                target_input,
-                output,
-            )
-        });
-        Self { online, target }
+        let evaluated = |params: &Region, input: &Rows, output: &Region| {
+            let relu = Activate::Relu;
+            Stack::evaluated(gpu, shape, &net.layers, relu, params, input, output)
+        };
+        let target = memory.target;
+        let of_done = target.zip(memory.of_done);
+        Self {
+            online,
+            target: target.map(|(params, output)| evaluated(params, target_input, output)),
+            target_of_done: of_done.map(|((params, _), output)| evaluated(params, input, output)),
+        }
     }
 
     pub fn record_forward(&self, to: &mut Recorder) {
@@ -167,7 +196,7 @@ impl HyperStacks {
     }
 
     pub fn record_target(&self, to: &mut Recorder) {
-        if let Some(target) = &self.target {
+        for target in self.target.iter().chain(&self.target_of_done) {
             target.record_forward(to);
         }
     }

@@ -604,6 +604,8 @@ impl Grad {
 pub struct Stack {
     /// `[P, rows, H]` and `H` of each layer but the last, behind the activation.
     hidden: Vec<(Region, usize)>,
+    /// Their derivatives.
+    hidden_grads: Vec<Region>,
     forward: Vec<Forward>,
     backward: Vec<Backward>,
     grad: Vec<Grad>,
@@ -634,6 +636,7 @@ impl Stack {
         let hidden = outputs.iter().zip(inner);
         let mut stack = Self {
             hidden: hidden.map(|(r, l)| (r.clone(), l.outputs)).collect(),
+            hidden_grads: grads.clone(),
             forward: vec![],
             backward: vec![],
             grad: vec![],
@@ -675,7 +678,7 @@ impl Stack {
         input: &Rows,
         output: &Region,
     ) -> Self {
-        let mut forward = Vec::new();
+        let (mut forward, mut kept) = (Vec::new(), Vec::new());
         let mut x = input.clone();
         for (i, layer) in layers.iter().enumerate() {
             if i + 1 == layers.len() {
@@ -685,11 +688,13 @@ impl Stack {
                 let bytes = 4 * (shape.members * shape.rows * layer.outputs) as u64;
                 let y = gpu.storage("activations", bytes);
                 forward.push(Forward::new(gpu, shape, layer, activate, params, &x, &y));
+                kept.push((y.clone(), layer.outputs));
                 x = Rows::packed(&y, layer.outputs);
             }
         }
         Self {
-            hidden: vec![],
+            hidden: kept,
+            hidden_grads: vec![],
             forward,
             backward: vec![],
             grad: vec![],
@@ -701,12 +706,27 @@ impl Stack {
         self.hidden.iter().map(|(region, units)| (region, *units))
     }
 
+    /// The derivatives of what the hidden layers put out, `[P, rows, H]`; none where nothing is trained.
+    pub fn hidden_grads(&self) -> &[Region] {
+        &self.hidden_grads
+    }
+
     pub fn record_forward(&self, to: &mut Recorder) {
         self.forward.iter().for_each(|f| f.record(to));
     }
 
     pub fn record_backward(&self, to: &mut Recorder) {
-        self.backward.iter().rev().for_each(|b| b.record(to));
+        self.record_backward_with(to, |_| {});
+    }
+
+    /// With `below_head` behind the last layer's own backward pass: it may add to the derivative of what that layer reads.
+    pub fn record_backward_with(&self, to: &mut Recorder, below_head: impl FnOnce(&mut Recorder)) {
+        let mut layers = self.backward.iter().rev();
+        if let Some(head) = layers.next() {
+            head.record(to);
+        }
+        below_head(to);
+        layers.for_each(|b| b.record(to));
         self.grad.iter().for_each(|g| g.record(to));
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! [`crate::q_learning`] has the loop.
 
-use crate::decomposition::Decomposition;
+use crate::decomposition::{Decomposition, Own};
 use crate::sizes::Sizes;
 
 /// No mixer: a value of every agent.
@@ -18,5 +18,6 @@ pub fn decomposition(sizes: &Sizes) -> Decomposition {
         values: sizes.agents,
         mix: Box::new(|q, _| q.taken.clone()),
         fit: None,
+        own: Own::default(),
     }
 }

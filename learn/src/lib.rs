@@ -40,6 +40,7 @@ pub mod q_learning;
 pub mod q_loss;
 pub mod qmix;
 pub mod qplex;
+pub mod qtran;
 pub mod record;
 pub mod recurrent;
 pub mod replaced;
@@ -57,7 +58,11 @@ mod tests_coma;
 #[cfg(test)]
 mod tests_credit;
 #[cfg(test)]
+mod tests_qtran;
+#[cfg(test)]
 mod tests_reuse;
+#[cfg(test)]
+mod tests_rollouts;
 #[cfg(test)]
 mod tests_sequential;
 #[cfg(test)]
@@ -106,12 +111,26 @@ pub fn actor_network(config: &config::Config, sizes: &sizes::Sizes) -> net::Netw
     }
 }
 
+/// `config` with what the adapter decides: a `replay` of 0 becomes the largest that fits, up to 5,000 episodes. What a run records.
+///
+/// # Errors
+/// [`LearnError`]: what does not fit the configuration.
+pub fn settle(gpu: &Gpu, config: &config::Config) -> Result<config::Config, LearnError> {
+    let mut config = config.clone();
+    if config.algo.decomposes_values() && config.replay == 0 {
+        let spec = merit_sim::registry::spec(&config.env, &ppo::options(&config)?)?;
+        config.replay = replay::largest(gpu, &config, &spec);
+    }
+    Ok(config)
+}
+
 /// The learner that `config` describes, at its first step.
 ///
 /// # Errors
 /// [`LearnError`]: what does not fit the configuration, the adapter or burn.
 pub fn make(gpu: &Gpu, config: &config::Config) -> Result<Box<dyn learner::Learner>, LearnError> {
     use config::Algo;
+    let config = &settle(gpu, config)?;
     // Before any device memory is asked for: a wrong size would fail there less readably.
     let spec = merit_sim::registry::spec(&config.env, &ppo::options(config)?)?;
     sizes::Sizes::new(config, &spec)?;
@@ -127,7 +146,7 @@ pub fn make(gpu: &Gpu, config: &config::Config) -> Result<Box<dyn learner::Learn
         Algo::ComaPg => Box::new(coma_pg::ComaPg::new(gpu, config, env)?),
         Algo::Dae => Box::new(dae::Dae::new(gpu, config, env)?),
         Algo::Gpae => Box::new(gpae::Gpae::new(gpu, config, env)?),
-        Algo::Iql | Algo::Vdn | Algo::Qmix | Algo::Qplex => {
+        Algo::Iql | Algo::Vdn | Algo::Qmix | Algo::Qplex | Algo::Qtran => {
             Box::new(q_learning::DoubleQ::new(gpu, config, env)?)
         }
         Algo::MeQmix | Algo::MeQplex => Box::new(me_igm::MeIgm::new(gpu, config, env)?),

@@ -24,18 +24,21 @@ use merit_sim::gpu::{Gpu, Region};
 use crate::LearnError;
 use crate::adam::{BETA_1, BETA_2};
 use crate::config::{Algo, Config, EntropyEstimate, Positivity, SoftNext, Transform};
-use crate::decomposition::{Decomposition, Fit, HyperNet};
+use crate::decomposition::{Decomposition, Fit, HyperNet, Own};
+use crate::dense::{Activate, Rows, Stack};
 use crate::kernel::{Bind, Constants, Kernel, Recorder};
 use crate::learner::{Array, Checkpoint, Learner, MemberReport, Timing};
+use crate::net::Dense;
 use crate::policy::Soft;
 use crate::ppo::keys;
-use crate::q_learning::{QLearner, SoftParts};
+use crate::q_learning::{QLearner, SoftParts, stride};
+use crate::q_loss::QLoss;
 use crate::q_loss::{BEST, MASK, TAKEN};
 use crate::qmix::{elu, positive};
-use crate::replay::ReplaySizes;
+use crate::replay::{Batch, OverLive, ReplaySizes};
 use crate::rng::Purpose;
 use crate::sizes::Sizes;
-use crate::{qmix, qplex};
+use crate::{agents, qmix, qplex};
 
 const TICK: &str = include_str!("../../shaders/learn/tick.wgsl");
 const RNG: &str = include_str!("../../shaders/common/rng.wgsl");
@@ -54,6 +57,18 @@ pub fn decomposition(config: &Config, sizes: &Sizes, first: usize) -> Decomposit
         _ => qmix::decomposition(config, sizes, first),
     };
     let first = mixer.end(first);
+    if config.transform == Transform::Mlp {
+        let (inputs, hidden) = (sizes.outputs() + sizes.state, config.hyper_hidden);
+        let widths = [inputs, hidden, hidden, sizes.outputs()];
+        mixer.own = Own {
+            nets: vec![HyperNet::new(first, "transform.mlp", &widths)],
+            learned: vec![sizes.agents],
+            ..Own::default()
+        };
+        // The logits of what was done come in place of outputs of networks of the state.
+        mixer.fit = Some(Box::new(|_, logits| logits[0].clone().sum_dim(2)));
+        return mixer;
+    }
     let (nets, fit) = transforms(config, sizes, first);
     mixer.nets.extend(nets);
     mixer.fit = fit;
@@ -65,7 +80,7 @@ fn transforms(config: &Config, sizes: &Sizes, first: usize) -> (Vec<HyperNet>, O
     let (state, agents, hidden) = (sizes.state, sizes.agents, config.hyper_hidden);
     let width = config.transform_hidden;
     let residual = match config.transform {
-        Transform::Identity => return (vec![], None),
+        Transform::Identity | Transform::Mlp => return (vec![], None),
         Transform::Affine => {
             let w = HyperNet::new(first, "transform.w", &[state, hidden, agents]);
             let b = HyperNet::new(w.end(), "transform.b", &[state, hidden, agents]);
@@ -101,11 +116,25 @@ fn mlp2(residual: bool, q: &Tensor<3>, outputs: &[Tensor<3>]) -> Tensor<3> {
     out.sum_dim(2)
 }
 
-/// WGSL of the transforms, for the words of `networks` in order.
-fn source(config: &Config) -> String {
+/// WGSL of the transforms while collecting, for the words of their networks in order; `decomposition` lies behind `first` words of
+/// a member.
+fn source(config: &Config, decomposition: &Decomposition, sizes: &Sizes, first: usize) -> String {
     match config.transform {
         Transform::Identity => include_str!("../../shaders/learn/transform_identity.wgsl").into(),
         Transform::Affine => include_str!("../../shaders/learn/transform_affine.wgsl").into(),
+        Transform::Mlp => {
+            let mut constants = Constants::default()
+                .uint("MLP_WIDTH", config.hyper_hidden)
+                .uint("ENVS_OF_MEMBER", sizes.envs)
+                .uint("MEMBER_WORDS", stride(decomposition, first));
+            let layers = decomposition.own.nets.iter().flat_map(|n| &n.layers);
+            for (i, layer) in layers.enumerate() {
+                constants = constants
+                    .uint(&format!("MLP_W{}", i + 1), layer.kernel)
+                    .uint(&format!("MLP_B{}", i + 1), layer.bias);
+            }
+            constants.source(&[include_str!("../../shaders/learn/transform_mlp.wgsl")])
+        }
         Transform::Mlp2 | Transform::Residual => {
             let constants = Constants::default()
                 .uint("WIDTH", config.transform_hidden)
@@ -128,7 +157,11 @@ pub struct Temperature {
 
 impl Temperature {
     /// `words`: of the transforms of one state.
-    fn new(gpu: &Gpu, config: &Config, sizes: &Sizes, replay: &ReplaySizes, words: usize) -> Self {
+    fn new(gpu: &Gpu, config: &Config, sizes: &Sizes, replay: &ReplaySizes) -> Self {
+        let first = agents::network(config, sizes).end();
+        let decomposition = decomposition(config, sizes, first);
+        let of_states = of_states(&decomposition, sizes);
+        let words: usize = of_states.iter().map(HyperNet::outputs).sum();
         let omega = config.temperature_init.ln().clamp(OMEGA[0], OMEGA[1]);
         let of_member = [
             omega.exp() as f32,
@@ -145,7 +178,8 @@ impl Temperature {
         let per_env = words.max(1);
         Self {
             soft: Soft {
-                source: source(config),
+                source: source(config, &decomposition, sizes, first),
+                reads_parameters: config.transform == Transform::Mlp,
                 words: room("transforms", sizes.envs * per_env),
                 per_env,
                 temperature: gpu.storage_from("temperatures", &state),
@@ -186,16 +220,18 @@ impl MeIgm {
     pub fn new(gpu: &Gpu, config: &Config, env: Box<dyn VecEnv>) -> Result<Self, LearnError> {
         let sizes = Sizes::new(config, env.spec())?;
         let replay = ReplaySizes::new(config, env.spec())?;
-        let (nets, _) = transforms(config, &sizes, 0);
-        let words = nets.iter().map(HyperNet::outputs).sum();
-        let temperature = Temperature::new(gpu, config, &sizes, &replay, words);
+        let temperature = Temperature::new(gpu, config, &sizes, &replay);
         let q = QLearner::new(gpu, config, env, Some(&temperature))?;
         gpu.guarded("the soft policies' kernels", || {
-            let nets = &q.decomposition.nets[q.decomposition.mixing..];
+            let nets = of_states(&q.decomposition, &sizes);
             let (mut of_states, mut pack, mut first) = (vec![], vec![], 0);
             let rows = replay.rows();
             for (i, net) in nets.iter().enumerate() {
                 of_states.push(of_states_kernel(&q, &temperature, net, first));
+                if q.mlp.is_some() {
+                    // Its logits are taken from the batch as they are.
+                    continue;
+                }
                 let output = q.loss.output(q.decomposition.mixing + i, false);
                 let groups = (sizes.members * rows * net.outputs())
                     .div_ceil(64)
@@ -247,12 +283,150 @@ impl MeIgm {
         .map_err(LearnError::from)
     }
 
+    /// Share of the last batch's agents and steps in which the policy's most probable action is the largest utility's: 1 wherever the order is
+    /// kept, which an MLP does not. Of every member; waits for the device.
+    fn modes_that_are_best(&self, mlp: &MlpTransform) -> Result<Vec<f64>, LearnError> {
+        let (q, s) = (&self.q, &self.q.sizes);
+        let read = |region: &Region| -> Result<Vec<f32>, LearnError> { Ok(q.gpu.read(region)?) };
+        let (logits, utilities) = (read(&mlp.logits)?, read(&q.online.q)?);
+        let (allowed, mask) = (read(&q.batch.allowed)?, read(&q.loss.batch.part(MASK))?);
+        let n = s.outputs();
+        let best = |of: &[f32], row: usize| {
+            let there = (row * n..(row + 1) * n).filter(|&i| allowed[i] > 0.0);
+            there.rev().max_by(|i, j| of[*i].total_cmp(&of[*j]))
+        };
+        let rows = mask.len() / s.members;
+        let of_member = |p: usize| {
+            let steps = (p * rows..(p + 1) * rows).filter(|&row| mask[row] > 0.0);
+            let agents = steps.flat_map(|row| row * s.agents..(row + 1) * s.agents);
+            let agrees = agents.map(|i| best(&logits, i) == best(&utilities, i));
+            let (mut agreeing, mut all) = (0.0, 0.0);
+            for agrees in agrees {
+                agreeing += f64::from(u8::from(agrees));
+                all += 1.0;
+            }
+            agreeing / f64::max(all, 1.0)
+        };
+        Ok((0..s.members).map(of_member).collect())
+    }
+
     /// What π would do next in every slot, ln π of it, and what the target's utilities say of it.
     pub fn record_soft_next(&self, to: &mut Recorder, tick: usize) {
         for (kernel, groups) in &self.pack {
             kernel.record(to, tick, [*groups, 1, 1]);
         }
         self.soft_next.record(to, tick, self.q.agent_groups());
+    }
+}
+
+/// What is evaluated of one state while collecting: the transforms' networks, or of an MLP what its first layer makes of the state.
+fn of_states(decomposition: &Decomposition, sizes: &Sizes) -> Vec<HyperNet> {
+    let mut nets = decomposition.nets[decomposition.mixing..].to_vec();
+    if let [mlp] = &decomposition.own.nets[..] {
+        let layer = mlp.layers[0];
+        let skipped = layer.inputs - sizes.state;
+        nets.push(HyperNet {
+            layers: vec![Dense {
+                inputs: sizes.state,
+                kernel: layer.kernel + skipped * layer.outputs,
+                ..layer
+            }],
+            ..mlp.clone()
+        });
+    }
+    nets
+}
+
+/// The network in the transform's place, over a batch.
+pub struct MlpTransform {
+    see: OverLive,
+    stack: Stack,
+    /// `[P, SLOTS, B, A, N]`
+    pub logits: Region,
+    taken: Kernel,
+    taken_backward: Kernel,
+    groups: [usize; 3],
+}
+
+impl MlpTransform {
+    /// None where there is none. `q: [P, SLOTS, B, A, N]`, `logit` and its derivative: `[P, SLOTS, B, A]` of what was done.
+    #[allow(clippy::too_many_arguments)] // The network, what it reads, and the buffers at both ends.
+    pub fn new(
+        gpu: &Gpu,
+        sizes: &Sizes,
+        decomposition: &Decomposition,
+        batch: &Batch,
+        q: &Region,
+        loss: &QLoss,
+        params: &Region,
+        partials: &Region,
+    ) -> Option<Self> {
+        let ([mlp], Some(_)) = (&decomposition.own.nets[..], &decomposition.fit) else {
+            return None;
+        };
+        let shape = &batch.agent_shape;
+        let (rows, outputs) = (shape.rows, sizes.outputs());
+        let words = |n: usize| gpu.storage("logits", 4 * (sizes.members * n) as u64);
+        let (logits, logits_grad) = (words(rows * outputs), words(rows * outputs));
+        let columns = outputs + sizes.state;
+        let input = Rows::padded(gpu, "utilities and states", sizes.members * rows, columns);
+        let constants = Constants::default()
+            .uint("ROWS", rows)
+            .uint("AGENTS", sizes.agents)
+            .uint("N", outputs)
+            .uint("STATE", sizes.state)
+            .uint("STATE_STRIDE", batch.state_input.stride)
+            .uint("INPUT", input.stride);
+        let binds = [
+            Bind::Write(q),
+            Bind::Write(&batch.state_input.region),
+            Bind::Write(&input.region),
+        ];
+        let file = include_str!("../../shaders/learn/transform_see.wgsl");
+        let all = rows * input.stride;
+        let see = OverLive::new(gpu, "transform_see", constants, shape, file, &binds, all);
+        let nets = decomposition.nets.len();
+        let taken = |entry: &str, of_all: &Region, of_taken: &Region| {
+            let constants = Constants::default().uint("ROWS", rows).uint("N", outputs);
+            let binds = [
+                Bind::Write(of_all),
+                Bind::Write(&batch.done),
+                Bind::Write(of_taken),
+            ];
+            let file = include_str!("../../shaders/learn/select_taken.wgsl");
+            Kernel::new(gpu, entry, &constants, &[file], &binds)
+        };
+        Some(Self {
+            taken: taken("select_taken", &logits, &loss.output(nets, false)),
+            taken_backward: taken("select_taken_backward", &logits_grad, &loss.net_grads[nets]),
+            stack: Stack::new(
+                gpu,
+                shape,
+                &mlp.layers,
+                Activate::Relu,
+                params,
+                &input,
+                None,
+                &logits,
+                &logits_grad,
+                partials,
+            ),
+            see,
+            logits,
+            groups: [rows.div_ceil(64), sizes.members, 1],
+        })
+    }
+
+    /// Behind the utilities of the batch.
+    pub fn record_forward(&self, to: &mut Recorder) {
+        self.see.record(to);
+        self.stack.record_forward(to);
+        self.taken.record(to, 0, self.groups);
+    }
+
+    pub fn record_backward(&self, to: &mut Recorder) {
+        self.taken_backward.record(to, 0, self.groups);
+        self.stack.record_backward(to);
     }
 }
 
@@ -299,7 +473,22 @@ fn soft_next_kernel(gpu: &Gpu, config: &Config, q: &QLearner, t: &Temperature) -
             "STORED_ENTROPY",
             config.entropy_estimate == EntropyEstimate::Stored,
         );
-    let constants = t.soft.constants(constants, 10);
+    // An MLP's logits are there; other transforms are made of their words.
+    let (words, source) = match &q.mlp {
+        Some(mlp) => (
+            &mlp.logits,
+            include_str!("../../shaders/learn/transform_ready.wgsl"),
+        ),
+        None => (&t.words, &t.soft.source[..]),
+    };
+    let per_state = match &q.mlp {
+        Some(_) => s.agents * s.outputs(),
+        None => t.soft.per_env,
+    };
+    let constants = constants
+        .uint("SOFT", 10)
+        .uint("TRANSFORM_WORDS", per_state)
+        .uint("TEMPERATURE_STRIDE", t.soft.temperature_stride);
     let seeds = config.seeds_from(config.seed);
     let keys = keys(gpu, &seeds, Purpose::Resample);
     let binds = [
@@ -313,12 +502,12 @@ fn soft_next_kernel(gpu: &Gpu, config: &Config, q: &QLearner, t: &Temperature) -
         Bind::Write(&t.log_probs),
         Bind::Write(&t.entropies),
         Bind::Read(&keys),
-        Bind::Read(&t.words),
+        Bind::Read(words),
         Bind::Read(t.state()),
         Bind::Write(&loss.batch.region),
     ];
     let file = include_str!("../../shaders/learn/soft_next.wgsl");
-    let files = [TICK, RNG, &t.soft.source, file];
+    let files = [TICK, RNG, source, file];
     Kernel::new(gpu, "soft_next", &constants, &files, &binds)
 }
 
@@ -376,6 +565,14 @@ impl Learner for MeIgm {
             let more = [("temperature", state[0]), ("entropy", state[4])];
             let more = more.map(|(name, x)| (name.to_owned(), f64::from(x)));
             report.diagnostics.extend(BTreeMap::from(more));
+        }
+        if self.q.learned()
+            && let Some(mlp) = &self.q.mlp
+        {
+            let agreeing = self.modes_that_are_best(mlp)?;
+            for (report, share) in reports.iter_mut().zip(agreeing) {
+                report.diagnostics.insert("mode_is_best".into(), share);
+            }
         }
         Ok((reports, timing))
     }

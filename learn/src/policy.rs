@@ -192,6 +192,8 @@ pub struct Soft {
     /// `[P, …]`: the temperature is a member's first word of this many.
     pub temperature: Region,
     pub temperature_stride: usize,
+    /// Whether it reads the parameters too, at the binding behind the temperature.
+    pub reads_parameters: bool,
 }
 
 impl Soft {
@@ -600,7 +602,11 @@ impl Policy {
                 if remembered.is_none() {
                     constants = constants.uint("AGENTS", c.sizes.agents);
                 }
-                vec![Bind::Read(&soft.words), Bind::Read(&soft.temperature)]
+                let mut binds = vec![Bind::Read(&soft.words), Bind::Read(&soft.temperature)];
+                if soft.reads_parameters {
+                    binds.push(Bind::Read(c.params));
+                }
+                binds
             }
             _ => vec![],
         };

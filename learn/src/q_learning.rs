@@ -1,4 +1,4 @@
-//! Value decomposition with double Q-learning (`value_decomposition.md` §3, 4 and 10): IQL, VDN, QMIX and QPLEX, which differ by their
+//! Value decomposition with double Q-learning (`value_decomposition.md` §3, 4 and 10): IQL, VDN, QMIX, QPLEX and QTRAN, which differ by their
 //! [`Decomposition`], and the memory and steps that ME-IGM shares with them.
 //!
 //! ```text
@@ -23,7 +23,7 @@ use crate::LearnError;
 use crate::adam::{self, Adam, AdamConfig};
 use crate::agents::{self, Agents};
 use crate::alignment::alignment;
-use crate::config::{Algo, Config};
+use crate::config::{Algo, Config, Optimiser};
 use crate::decomposition::{Decomposition, HyperMemory, HyperStacks};
 use crate::dense::{Activate, Shape};
 use crate::evaluate::Evaluation;
@@ -32,13 +32,14 @@ use crate::learner::{Array, Checkpoint, Learner, MemberReport, Timing};
 use crate::net::{Network, UNIFORM_WORDS};
 use crate::policy::{Behaviour, Choice, Context, Itself, Policy, Remembered};
 use crate::ppo::{keys, options, shaping_weight};
-use crate::q_loss::{BEST, DIAGNOSTICS, GOAL, MASK, QLoss, TAKEN};
+use crate::q_loss::{BEST, GOAL, MASK, QLoss, TAKEN};
+use crate::qtran::{Around, JointValue};
 use crate::recurrent::Memory;
 use crate::replay::{Batch, EPISODES, Places, Replay, ReplaySizes, episode_constants};
 use crate::rng::Purpose;
 use crate::sizes::Sizes;
 use crate::timing::Timestamps;
-use crate::{iql, me_igm, qmix, qplex, vdn};
+use crate::{iql, me_igm, qmix, qplex, qtran, vdn};
 
 const TICK: &str = include_str!("../../shaders/learn/tick.wgsl");
 
@@ -48,9 +49,15 @@ pub fn decomposition(config: &Config, sizes: &Sizes, first: usize) -> Decomposit
         Algo::Iql => iql::decomposition(sizes),
         Algo::Vdn => vdn::decomposition(),
         Algo::Qmix => qmix::decomposition(config, sizes, first),
+        Algo::Qtran => qtran::decomposition(config, sizes, first),
         Algo::MeQmix | Algo::MeQplex => me_igm::decomposition(config, sizes, first),
         _ => qplex::decomposition(config, sizes, first),
     }
+}
+
+/// Words of a member's parameters, whose decomposition lies behind `first`.
+pub fn stride(decomposition: &Decomposition, first: usize) -> usize {
+    decomposition.end(first).next_multiple_of(UNIFORM_WORDS)
 }
 
 /// The environments of a run: their ring of steps is the replay.
@@ -87,8 +94,16 @@ pub struct QLearner {
     pub online: Agents,
     pub target: Agents,
     pub nets: Vec<HyperStacks>,
+    /// QTRAN's.
+    joint: Option<JointValue>,
+    /// ME-IGM's, where an MLP stands in the transform's place.
+    pub mlp: Option<me_igm::MlpTransform>,
     utilities: Kernel,
     utilities_backward: Kernel,
+    /// Where the best actions' utilities learn too.
+    best_backward: Option<Kernel>,
+    /// The target's utilities of what was done, for Q(λ).
+    done_taken: Option<Kernel>,
     greedy_next: Kernel,
     td_lambda: Kernel,
     pub loss: QLoss,
@@ -137,7 +152,7 @@ impl QLearner {
         let network = agents::network(config, &sizes);
         let first = network.end();
         let decomposition = decomposition(config, &sizes, first);
-        let stride = decomposition.end(first).next_multiple_of(UNIFORM_WORDS);
+        let stride = stride(&decomposition, first);
         let (members, by_rows) = (sizes.members, config.by_rows(gpu));
         let seeds = config.seeds_from(config.seed);
         let rows = replay_sizes.rows();
@@ -149,7 +164,8 @@ impl QLearner {
             config.batch as u64,
             "episodes in a batch",
         )?;
-        let loss = QLoss::new(gpu, &sizes, rows, &decomposition, config.weighted_td)?;
+        let (weighted, q_lambda) = (config.weighted_td, config.q_lambda);
+        let loss = QLoss::new(gpu, &sizes, rows, &decomposition, weighted, q_lambda)?;
         let ticks = Ticks::new(gpu, sizes.steps + config.gradient_steps);
         let io = env.io().clone();
         let activate = Activate::from(config.activation);
@@ -213,6 +229,7 @@ impl QLearner {
             let agents = |params: &Region, partials: Option<&Region>| {
                 Agents::new(gpu, &network, activate, params, &batch, sequences, partials)
             };
+            let rollouts = replay_sizes.rollouts;
             let online = agents(&adam.params, Some(&adam.partials))?;
             let target = agents(&target_params, None)?;
             let nets = decomposition.nets.iter().enumerate().map(|(i, net)| {
@@ -226,15 +243,49 @@ impl QLearner {
                     output: &loss.output(i, false),
                     output_grad: &loss.net_grads[i],
                     target: target.as_ref().map(|output| (&target_params, output)),
+                    of_done: loss.output_of_done(i),
                 };
                 let shape = &batch.state_shape;
                 HyperStacks::new(gpu, shape, net, &adam.params, &adam.partials, &memory)
             });
             let nets = nets.collect();
+            let joint = JointValue::new(
+                gpu,
+                &Around {
+                    sizes: &sizes,
+                    decomposition: &decomposition,
+                    batch: &batch,
+                    loss: &loss,
+                    online: &online,
+                    target: &target,
+                    params: &adam.params,
+                    target_params: &target_params,
+                    partials: &adam.partials,
+                },
+            )?;
 
+            let mlp = me_igm::MlpTransform::new(
+                gpu,
+                &sizes,
+                &decomposition,
+                &batch,
+                &online.q,
+                &loss,
+                &adam.params,
+                &adam.partials,
+            );
             let constants = Constants::default()
                 .uint("ROWS", agent_rows)
                 .uint("N", sizes.outputs());
+            let best_backward = loss.best_grad.as_ref().map(|best_grad| {
+                let binds = [
+                    Bind::Write(&batch.next),
+                    Bind::Write(best_grad),
+                    Bind::Write(&online.q_grad),
+                ];
+                let file = include_str!("../../shaders/learn/best_backward.wgsl");
+                Kernel::new(gpu, "best_backward", &constants, &[file], &binds)
+            });
             let of_batch = constants
                 .clone()
                 .uint("TAKEN", loss.batch.words[TAKEN].start)
@@ -251,6 +302,15 @@ impl QLearner {
                 let file = include_str!("../../shaders/learn/utilities.wgsl");
                 Kernel::new(gpu, entry, &of_batch, &[file], &binds)
             };
+            let done_taken = loss.done_taken.as_ref().map(|taken| {
+                let binds = [
+                    Bind::Write(&target.q),
+                    Bind::Write(&batch.done),
+                    Bind::Write(taken),
+                ];
+                let file = include_str!("../../shaders/learn/select_taken.wgsl");
+                Kernel::new(gpu, "select_taken", &constants, &[file], &binds)
+            });
             let of_target = constants
                 .uint("TAKEN", loss.target.words[TAKEN].start)
                 .uint("BEST", loss.target.words[BEST].start);
@@ -264,6 +324,7 @@ impl QLearner {
             let file = include_str!("../../shaders/learn/greedy_next.wgsl");
             let greedy_next = Kernel::new(gpu, "greedy_next", &of_target, &[file], &binds);
             let none = gpu.storage("not soft", 4);
+            let none_done = gpu.storage("no Q(λ)", 4);
             let soft = temperature.map(|t| t.parts());
             let discount = config.each(|m| [m.gamma as f32, config.td_lambda as f32]);
             let discount = gpu.storage_from("discounts", &discount);
@@ -272,6 +333,7 @@ impl QLearner {
                 .uint("UNITS", decomposition.values)
                 .uint("GOAL", loss.batch.words[GOAL].start)
                 .flag("SOFT", soft.is_some())
+                .flag("Q_LAMBDA", config.q_lambda)
                 .uint(
                     "TEMPERATURE_STRIDE",
                     soft.as_ref().map_or(1, |s| s.soft.temperature_stride),
@@ -285,6 +347,8 @@ impl QLearner {
                 Bind::Write(soft.as_ref().map_or(&none, |s| s.log_probs)),
                 Bind::Read(soft.as_ref().map_or(&discount, |s| &s.soft.temperature)),
                 Bind::Read(&replay.drawn),
+                Bind::Write(&batch.ended),
+                Bind::Write(loss.done_values.as_ref().unwrap_or(&none_done)),
             ];
             let file = include_str!("../../shaders/learn/episode_td_lambda.wgsl");
             let td_lambda = Kernel::new(
@@ -311,7 +375,9 @@ impl QLearner {
             let memory = network
                 .trunk
                 .map(|t| Memory::new(gpu, sizes.rows(), t.hidden(), 1));
-            let carried = gpu.storage("nothing carried", 4 * sizes.rows() as u64);
+            // In front of a rollout: whole rollouts are learned from as if nothing had come before.
+            let forgotten = if rollouts { 1.0_f32 } else { 0.0 };
+            let carried = gpu.storage_from("what is carried", &vec![forgotten; sizes.rows()]);
             let log_probs = gpu.storage(
                 "log-probabilities",
                 4 * (replay_sizes.capacity * sizes.rows()) as u64,
@@ -338,9 +404,13 @@ impl QLearner {
             let learner = Self {
                 utilities: utilities("utilities"),
                 utilities_backward: utilities("utilities_backward"),
+                best_backward,
+                done_taken,
                 greedy_next,
                 td_lambda,
                 polyak,
+                joint,
+                mlp,
                 timestamps: Timestamps::new(gpu),
                 evaluation: None,
                 updates_done: 0,
@@ -377,7 +447,7 @@ impl QLearner {
         let mut words = vec![0.0; self.sizes.members * self.stride];
         for (words, &seed) in words.chunks_exact_mut(self.stride).zip(&self.seeds) {
             self.network.initialise_uniform(words, seed, 0);
-            for (net, stream) in self.decomposition.nets.iter().zip((16..).step_by(4)) {
+            for (net, stream) in self.decomposition.all_nets().zip((16..).step_by(4)) {
                 net.initialise(words, seed, stream);
             }
         }
@@ -418,6 +488,7 @@ impl QLearner {
             let slot = (step % capacity) as u32;
             let before = match step {
                 0 => Tick::CARRIED,
+                _ if self.replay.sizes.rollouts && t == 0 => Tick::CARRIED,
                 _ => ((step - 1) % capacity) as u32,
             };
             let tick = Tick {
@@ -434,7 +505,10 @@ impl QLearner {
         let anneal = if self.config.anneal_lr { left } else { 1.0 };
         for i in 0..self.config.gradient_steps {
             let done = self.gradient_steps_done + i as u64;
-            let [correction_1, correction_2] = adam::corrections(done + 1);
+            let [correction_1, correction_2] = match self.config.optimiser {
+                Optimiser::Radam => adam::rectified_corrections(done + 1),
+                _ => adam::corrections(done + 1),
+            };
             let tick = Tick {
                 draw: done as u32,
                 correction_1,
@@ -495,6 +569,9 @@ impl QLearner {
             net.record_forward(to);
         }
         self.utilities.record(to, tick, self.agent_groups());
+        if let Some(mlp) = &self.mlp {
+            mlp.record_forward(to);
+        }
     }
 
     /// Workgroups of a kernel with an invocation for every agent of a batch.
@@ -514,8 +591,14 @@ impl QLearner {
     /// [`LearnError::Burn`].
     pub fn record_targets(&self, to: &mut Recorder, tick: usize) -> Result<(), LearnError> {
         self.batch.record_gather_next(to);
+        if let Some(kernel) = &self.done_taken {
+            kernel.record(to, tick, self.agent_groups());
+        }
         for net in &self.nets {
             net.record_target(to);
+        }
+        if let Some(joint) = &self.joint {
+            joint.record_forward(to);
         }
         to.submit();
         to.launches += self.loss.replay_target()?;
@@ -545,9 +628,19 @@ impl QLearner {
         to.launches += self.loss.replay()?;
         self.utilities_backward
             .record(to, tick, self.agent_groups());
-        self.online.record_backward(to);
+        if let Some(kernel) = &self.best_backward {
+            kernel.record(to, tick, self.agent_groups());
+        }
+        self.online.record_backward(to, |to| {
+            if let Some(joint) = &self.joint {
+                joint.record_backward(to);
+            }
+        });
         for net in &self.nets {
             net.record_backward(to);
+        }
+        if let Some(mlp) = &self.mlp {
+            mlp.record_backward(to);
         }
         Ok(())
     }
@@ -600,25 +693,32 @@ impl QLearner {
             .chunks_exact(EpisodeStats::WORDS)
             .map(EpisodeStats::from_words);
         let said: Vec<f32> = self.gpu.read(&self.loss.diagnostics)?;
+        let names = self.loss.names;
         let norms: Vec<f32> = self.gpu.read(&self.adam.norms)?;
         let counts: Vec<u32> = self.gpu.read(self.replay.counts())?;
         let of_member = counts.chunks_exact(2 * self.sizes.envs);
-        let learned = self.gradient_steps_done > 0;
+        let (learned, rollouts) = (self.learned(), self.replay.sizes.rollouts);
         let fits = self.decomposition.fit.is_some();
-        let soft = self.config.algo.max_entropy();
+        let (soft, duplex) = (self.config.algo.max_entropy(), self.config.algo.duplex());
         let reports = episodes
-            .zip(said.chunks_exact(DIAGNOSTICS.len()))
+            .zip(said.chunks_exact(names.len()))
             .zip(norms.iter().zip(of_member));
         let reports = reports.map(|((episodes, said), (&norm, counts))| {
             let held: u32 = counts.chunks_exact(2).map(|c| c[0] - c[1]).sum();
-            let mut diagnostics = BTreeMap::from([("replay_episodes".to_owned(), f64::from(held))]);
+            let unit = if rollouts {
+                "replay_rollouts"
+            } else {
+                "replay_episodes"
+            };
+            let mut diagnostics = BTreeMap::from([(unit.to_owned(), f64::from(held))]);
             if !soft {
                 let epsilon = self.epsilon(self.env_steps());
                 diagnostics.insert("epsilon".into(), epsilon);
             }
             if learned {
-                let said = DIAGNOSTICS.iter().zip(said);
+                let said = names.iter().zip(said);
                 let said = said.filter(|(name, _)| fits || !name.starts_with("transform"));
+                let said = said.filter(|(name, _)| duplex || **name != "hit_prob");
                 diagnostics.extend(said.map(|(name, &x)| ((*name).to_owned(), f64::from(x))));
                 diagnostics.insert("grad_norm".into(), f64::from(norm));
             }
@@ -667,7 +767,7 @@ impl QLearner {
     /// Name, place and shape of every array of a member's parameters.
     fn arrays(&self) -> Vec<(String, std::ops::Range<usize>, Vec<usize>)> {
         let mut arrays = self.network.arrays("actor");
-        for net in &self.decomposition.nets {
+        for net in self.decomposition.all_nets() {
             arrays.extend(net.arrays());
         }
         arrays
@@ -846,9 +946,14 @@ impl QLearner {
     pub fn updates_done(&self) -> u64 {
         self.updates_done
     }
+
+    /// Whether there has been a gradient step.
+    pub fn learned(&self) -> bool {
+        self.gradient_steps_done > 0
+    }
 }
 
-/// IQL, VDN, QMIX and QPLEX: double Q-learning with ε-greedy exploration.
+/// IQL, VDN, QMIX, QPLEX and QTRAN: double Q-learning with ε-greedy exploration.
 pub struct DoubleQ(pub QLearner);
 
 impl DoubleQ {

@@ -1,7 +1,9 @@
 //! The losses of value decomposition in burn, recorded once: targets' joint values, and the TD loss with its derivatives
 //! (`value_decomposition.md` §4, `me_igm.md` §3.1 and 3.2).
 
-use burn::tensor::Tensor;
+use std::collections::BTreeMap;
+
+use burn::tensor::{Gradients, Tensor};
 use merit_sim::gpu::{Gpu, Region};
 
 use crate::LearnError;
@@ -18,20 +20,26 @@ pub const GOAL: usize = 2;
 pub const MASK: usize = 3;
 
 /// What a loss says of a batch, per member: means over its steps.
-pub const DIAGNOSTICS: [&str; 6] = [
+pub const DIAGNOSTICS: [&str; 7] = [
     "td_loss",
     "td_error",
     "q_taken",
     "q_target",
     "transform_loss",
     "transform_residual",
+    "hit_prob",
 ];
 
-struct LossOutputs {
-    taken_grad: Option<Tensor<3>>,
-    net_grads: Vec<Option<Tensor<3>>>,
-    /// `[P, DIAGNOSTICS]`
-    diagnostics: Tensor<2>,
+/// What a loss leaves on the device.
+pub struct LossOutputs {
+    /// `[P, R, A]`
+    pub taken_grad: Option<Tensor<3>>,
+    /// `[P, R, A]`, where the best actions' utilities learn too.
+    pub best_grad: Option<Tensor<3>>,
+    /// `[P, R, width]` of every network, then of what the decomposition's own learn.
+    pub net_grads: Vec<Option<Tensor<3>>>,
+    /// `[P, names]`
+    pub diagnostics: Tensor<2>,
 }
 
 /// Recorded kernels, their inputs and outputs. `R` rows of a batch: slots times episodes.
@@ -42,25 +50,44 @@ pub struct QLoss {
     /// Utilities and outputs of the mixer's networks, all of the target.
     pub target: Flat,
     loss: Recorded<LossOutputs>,
-    target_values: Recorded<Tensor<3>>,
+    target_values: Recorded<(Tensor<3>, Option<Tensor<3>>)>,
     /// `[P, R, A]`
     pub taken_grad: Region,
-    /// `[P, R, width]` of every network.
+    /// `[P, R, A]`, where the best actions' utilities learn too.
+    pub best_grad: Option<Region>,
+    /// `[P, R, width]` of every network, then of what the decomposition's own learn.
     pub net_grads: Vec<Region>,
     /// `[P, R, U]`: joint values of what would be done next.
     pub next_values: Region,
-    /// `[P, DIAGNOSTICS]`
+    /// `[P, R, U]`: the target's joint values of what was done, for Q(λ).
+    pub done_values: Option<Region>,
+    /// Where the target's utilities of what was done go, `[P, R, A]`, and outputs of those of its networks that see it, by number.
+    pub done_taken: Option<Region>,
+    done_outputs: BTreeMap<usize, Region>,
+    /// `[P, names]`
     pub diagnostics: Region,
+    /// Of the diagnostics.
+    pub names: &'static [&'static str],
+}
+
+/// Widths of what networks put in front of the loss: of the state's, then the decomposition's own.
+fn widths(decomposition: &Decomposition) -> Vec<usize> {
+    let (nets, own) = (&decomposition.nets, &decomposition.own);
+    let of_nets = nets.iter().map(HyperNet::outputs);
+    of_nets
+        .chain(own.learned.iter().copied())
+        .chain(own.given.iter().copied())
+        .collect()
 }
 
 impl QLoss {
     /// Words of a row of a batch, of a member.
     pub fn words(sizes: &Sizes, decomposition: &Decomposition) -> usize {
-        let outputs = decomposition.nets.iter().map(HyperNet::outputs);
-        2 * sizes.agents + decomposition.values + 1 + outputs.sum::<usize>()
+        let outputs = widths(decomposition).iter().sum::<usize>();
+        2 * sizes.agents + decomposition.values + 1 + outputs
     }
 
-    /// Records the losses of batches of `rows` rows per member.
+    /// Records the losses of batches of `rows` rows per member; `q_lambda`: and what the target says of what was done.
     ///
     /// # Errors
     /// [`LearnError::Burn`].
@@ -70,12 +97,15 @@ impl QLoss {
         rows: usize,
         decomposition: &Decomposition,
         weighted: bool,
+        q_lambda: bool,
     ) -> Result<Self, LearnError> {
         let burn = BurnDevice::new(gpu)?;
         let utilities = vec![sizes.members, rows, sizes.agents];
         let of_rows = |width: usize| vec![sizes.members, rows, width];
-        let outputs = decomposition.nets.iter().map(|n| of_rows(n.outputs()));
-        let outputs: Vec<_> = outputs.collect();
+        let outputs: Vec<_> = widths(decomposition).into_iter().map(of_rows).collect();
+        let mixing = decomposition.nets[..decomposition.mixing].iter();
+        let own = decomposition.own.target.iter().copied();
+        let of_target: Vec<_> = mixing.map(HyperNet::outputs).chain(own).collect();
         let first = vec![
             utilities.clone(),
             utilities.clone(),
@@ -83,8 +113,18 @@ impl QLoss {
             of_rows(1),
         ];
         let batch = burn.flat(&[first, outputs.clone()].concat())?;
-        let of_target = outputs[..decomposition.mixing].to_vec();
-        let target = burn.flat(&[vec![utilities.clone(), utilities], of_target].concat())?;
+        let outputs: Vec<_> = of_target.iter().map(|w| of_rows(*w)).collect();
+        // Of what was done: utilities, and outputs of the networks that see it; the others' are the same.
+        let done = BEST + 1 + of_target.len();
+        let see: Vec<usize> = (0..decomposition.mixing)
+            .filter(|&i| q_lambda && decomposition.nets[i].sees_actions)
+            .collect();
+        let mut more = vec![];
+        if q_lambda {
+            more.push(utilities.clone());
+            more.extend(see.iter().map(|&i| of_rows(of_target[i])));
+        }
+        let target = burn.flat(&[vec![utilities.clone(), utilities], outputs, more].concat())?;
         for flat in [&batch, &target] {
             gpu.write(&flat.region, &vec![0.0_f32; flat.total_words()]);
         }
@@ -93,23 +133,51 @@ impl QLoss {
                 taken: target.tensor(TAKEN),
                 best: target.tensor(BEST),
             };
-            let nets: Vec<_> = (0..decomposition.mixing)
+            let nets: Vec<_> = (0..of_target.len())
                 .map(|i| target.tensor(BEST + 1 + i))
                 .collect();
-            // Its own memory, whatever the mixer is.
-            (decomposition.mix)(&q, &nets) * 1.0
+            // Their own memory, whatever the mixer is.
+            let next = (decomposition.mix)(&q, &nets) * 1.0;
+            let of_done = q_lambda.then(|| {
+                let q = Utilities {
+                    taken: target.tensor(done),
+                    ..q.clone()
+                };
+                let mut nets = nets.clone();
+                for (k, &i) in see.iter().enumerate() {
+                    nets[i] = target.tensor(done + 1 + k);
+                }
+                (decomposition.mix)(&q, &nets) * 1.0
+            });
+            (next, of_done)
         })?;
-        let loss = burn.capture(|| td_loss(&batch, decomposition, weighted))?;
+        let loss = burn.capture(|| match &decomposition.own.loss {
+            Some((loss, _)) => loss(&batch),
+            None => td_loss(&batch, decomposition, weighted),
+        })?;
         let outputs = &loss.output;
         let absent = || LearnError::Burn("the loss has no gradient".into());
         let taken_grad = outputs.taken_grad.as_ref().ok_or_else(absent)?;
         let net_grads = outputs.net_grads.iter();
         let net_grads = net_grads.map(|grad| burn.region(grad.as_ref().ok_or_else(absent)?));
+        let best_grad = outputs.best_grad.as_ref().map(|grad| burn.region(grad));
+        let own = decomposition.own.loss.as_ref();
+        let done_values = target_values.output.1.as_ref();
+        let done_values = done_values.map(|values| burn.region(values));
         Ok(Self {
+            names: own.map_or(&DIAGNOSTICS[..], |(_, names)| names),
+            best_grad: best_grad.transpose()?,
             taken_grad: burn.region(taken_grad)?,
             net_grads: net_grads.collect::<Result<_, _>>()?,
             diagnostics: burn.region(&outputs.diagnostics)?,
-            next_values: burn.region(&target_values.output)?,
+            next_values: burn.region(&target_values.output.0)?,
+            done_values: done_values.transpose()?,
+            done_taken: q_lambda.then(|| target.part(done)),
+            done_outputs: see
+                .iter()
+                .enumerate()
+                .map(|(k, &i)| (i, target.part(done + 1 + k)))
+                .collect(),
             burn,
             batch,
             target,
@@ -118,13 +186,18 @@ impl QLoss {
         })
     }
 
-    /// Where network `i` of the decomposition puts its outputs, those of its target if `target`.
+    /// Where network `i` of the decomposition puts its outputs, those of its target if `target`; what its own networks say comes behind.
     pub fn output(&self, i: usize, target: bool) -> Region {
         if target {
             self.target.part(BEST + 1 + i)
         } else {
             self.batch.part(MASK + 1 + i)
         }
+    }
+
+    /// Where network `i` of the target puts what it says of what was done, if it sees that.
+    pub fn output_of_done(&self, i: usize) -> Option<&Region> {
+        self.done_outputs.get(&i)
     }
 
     /// Submits the recorded loss. Returns the number of its kernels.
@@ -158,7 +231,8 @@ fn td_loss(batch: &Flat, decomposition: &Decomposition, weighted: bool) -> LossO
         best: tensor(BEST),
     };
     let (goal, mask) = (tensor(GOAL), tensor(MASK));
-    let nets: Vec<_> = (0..decomposition.nets.len())
+    let learned = decomposition.nets.len() + decomposition.own.learned.len();
+    let nets: Vec<_> = (0..learned)
         .map(|i| tensor(MASK + 1 + i).require_grad())
         .collect();
     let (mixer, transforms) = nets.split_at(decomposition.mixing);
@@ -208,19 +282,35 @@ fn td_loss(batch: &Flat, decomposition: &Decomposition, weighted: bool) -> LossO
         of_steps(goal),
         transform_loss,
         residual,
+        // Of the agents that did what they rank first.
+        mean(
+            q.taken
+                .clone()
+                .detach()
+                .greater_equal(q.best.clone())
+                .float()
+                .mean_dim(2),
+        ),
     ];
-    let said = said.map(|x| {
+    let grad = |x: &Tensor<3>, grads: &mut Gradients| x.grad_remove(grads).map(unstrided);
+    LossOutputs {
+        taken_grad: grad(&q.taken, &mut grads),
+        best_grad: None,
+        net_grads: nets.iter().map(|n| grad(n, &mut grads)).collect(),
+        diagnostics: reported(said.to_vec()),
+    }
+}
+
+/// In memory of its own: our kernels know no strides.
+pub fn unstrided(grad: Tensor<3>) -> Tensor<3> {
+    grad * 1.0
+}
+
+/// Means over the batch, `[P, 1, 1]` each, as `[P, names]`.
+pub fn reported(means: Vec<Tensor<3>>) -> Tensor<2> {
+    let said = means.into_iter().map(|x| {
         let [members, ..] = x.dims();
         x.inner().reshape([members, 1])
     });
-    // Gradients get memory of their own: our kernels know no strides.
-    let own = |grad: Tensor<3>| grad * 1.0;
-    LossOutputs {
-        taken_grad: q.taken.grad_remove(&mut grads).map(own),
-        net_grads: nets
-            .iter()
-            .map(|n| n.grad_remove(&mut grads).map(own))
-            .collect(),
-        diagnostics: Tensor::cat(said.to_vec(), 1),
-    }
+    Tensor::cat(said.collect(), 1)
 }

@@ -10,7 +10,7 @@
 use burn::tensor::{Tensor, activation};
 
 use crate::config::{Config, Positivity};
-use crate::decomposition::{Decomposition, HyperNet, Utilities};
+use crate::decomposition::{Decomposition, HyperNet, Own, Utilities};
 use crate::sizes::Sizes;
 
 /// The mixer's networks lie behind word `first` of a member's parameters.
@@ -28,6 +28,7 @@ pub fn decomposition(config: &Config, sizes: &Sizes, first: usize) -> Decomposit
         values: 1,
         mix: Box::new(move |q, outputs| mix(positivity, q, outputs)),
         fit: None,
+        own: Own::default(),
     }
 }
 

@@ -12,7 +12,7 @@
 use burn::tensor::{Tensor, activation};
 
 use crate::config::Config;
-use crate::decomposition::{Decomposition, HyperNet, Utilities};
+use crate::decomposition::{Decomposition, HyperNet, Own, Utilities};
 use crate::sizes::Sizes;
 
 /// Keeps weights from being 0, as in the public code.
@@ -46,6 +46,7 @@ pub fn decomposition(config: &Config, sizes: &Sizes, first: usize) -> Decomposit
         values: 1,
         mix: Box::new(mix),
         fit: None,
+        own: Own::default(),
     }
 }
 

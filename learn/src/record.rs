@@ -179,6 +179,9 @@ pub struct Summary {
     pub steps: u64,
     pub total_steps: u64,
     pub updates: u64,
+    /// Environment steps of each member's replay, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<u64>,
     pub win_rate_before: Option<f64>,
     pub win_rate_after: Option<f64>,
     pub return_before: Option<f64>,
@@ -206,6 +209,7 @@ impl Summary {
             steps: after.step,
             total_steps: after.step * after.members.len() as u64,
             updates: after.update,
+            replay: config.algo.decomposes_values().then_some(config.replay),
             win_rate_before: before.mean(|m| m.win_rate),
             win_rate_after: after.mean(|m| m.win_rate),
             return_before: before.mean(|m| m.mean_return),

@@ -11,7 +11,7 @@ use merit_sim::registry::{Batch as Environments, Driver};
 
 use crate::LearnError;
 use crate::burn_device::Flat;
-use crate::config::Config;
+use crate::config::{Config, ReplayUnit, RnnReset};
 use crate::dense::{Live, Rows, Shape};
 use crate::kernel::{Bind, Constants, Kernel, Recorder};
 use crate::minibatch::FEISTEL;
@@ -37,19 +37,24 @@ pub struct ReplaySizes {
     /// Slots of an episode, the one behind its last step included; a whole number of chunks of rows.
     pub slots: usize,
     pub max_steps: usize,
+    /// Whole rollouts in place of episodes: what their last slot holds stands behind their last step.
+    pub rollouts: bool,
 }
 
 impl ReplaySizes {
     /// # Errors
     /// [`LearnError::Config`] where the replay is too small for the environment's episodes.
     pub fn new(config: &Config, spec: &EnvSpec) -> Result<Self, LearnError> {
-        let capacity = (config.replay / config.envs as u64) as usize;
-        // What is collected next, the longest episode and what is seen behind it.
-        let least = config.rollout + spec.max_steps + 2;
+        let replay = match config.replay {
+            0 => most_steps(config, spec),
+            steps => steps,
+        };
+        let capacity = (replay / config.envs as u64) as usize;
+        let least = least_steps(config, spec);
         if capacity < least {
             return Err(LearnError::Config(format!(
                 "replay = {}: {} environments keep {capacity} steps each, and {} with its episodes of up to {} steps needs {least}; set replay to {} or more",
-                config.replay,
+                replay,
                 config.envs,
                 config.env,
                 spec.max_steps,
@@ -64,15 +69,36 @@ impl ReplaySizes {
                 config.envs as u64 * ((1 << 31) - 1)
             )));
         }
+        let rollouts = config.replay_unit == ReplayUnit::Rollouts;
+        if rollouts && config.rollout < 2 {
+            return Err(LearnError::Config(format!(
+                "rollout = {}: replay_unit = \"rollouts\" needs at least 2, for the last step of a rollout is bootstrapped from",
+                config.rollout
+            )));
+        }
+        if config.jaxmarl_done_index && !rollouts {
+            return Err(LearnError::Config(
+                "jaxmarl_done_index = true: nothing in an episode follows its end; set replay_unit = \"rollouts\" or jaxmarl_done_index = false".into(),
+            ));
+        }
         // Rows of a slot times slots in whole chunks of weight gradients.
         let quantum = 256 / gcd(256, config.batch);
         // Some references count one step more than the limit says.
-        let slots = (spec.max_steps + 2).next_multiple_of(quantum);
+        let slots = if rollouts {
+            config.rollout
+        } else {
+            spec.max_steps + 2
+        };
         Ok(Self {
             capacity,
-            kept: capacity / spec.max_steps + 2,
+            kept: if rollouts {
+                1
+            } else {
+                capacity / spec.max_steps + 2
+            },
+            rollouts,
             batch: config.batch,
-            slots,
+            slots: slots.next_multiple_of(quantum),
             max_steps: spec.max_steps,
         })
     }
@@ -109,22 +135,52 @@ pub fn environments(config: &Config, replay: &ReplaySizes) -> Environments {
     }
 }
 
+/// The replay of the published code, in episodes (`value_decomposition.md` §10).
+const EPISODES_WANTED: u64 = 5_000;
+
+/// Environment steps of [`EPISODES_WANTED`] episodes, however long; more where the environments alone need more.
+fn most_steps(config: &Config, spec: &EnvSpec) -> u64 {
+    let least = least_steps(config, spec) * config.envs;
+    (EPISODES_WANTED * spec.max_steps as u64).max(least as u64)
+}
+
+/// Steps of an environment that the ring must have: what is collected next, the longest episode and what is seen behind it.
+fn least_steps(config: &Config, spec: &EnvSpec) -> usize {
+    match config.replay_unit {
+        ReplayUnit::Episodes => config.rollout + spec.max_steps + 2,
+        // What is seen behind a rollout takes the place of the oldest's first step.
+        ReplayUnit::Rollouts => config.rollout + 1,
+    }
+}
+
+/// The tensors of the replay that may be too large, and the bytes of a step of all members in each.
+fn per_step(config: &Config, spec: &EnvSpec) -> [(&'static str, u64); 3] {
+    let bytes = |words: usize| 4 * (config.seeds * words).max(1) as u64;
+    [
+        ("the replay's observations", bytes(spec.agents * spec.obs)),
+        ("the replay's states", bytes(spec.state)),
+        (
+            "the replay's action masks",
+            bytes(spec.agents * spec.actions.mask()),
+        ),
+    ]
+}
+
+/// Environment steps of each member's replay where `config.replay` is 0: those of 5,000 episodes, or what the adapter binds as one buffer.
+pub fn largest(gpu: &Gpu, config: &Config, spec: &EnvSpec) -> u64 {
+    let fitting = per_step(config, spec).map(|(_, bytes)| gpu.max_binding() / bytes);
+    let fitting = fitting.into_iter().fold(most_steps(config, spec), u64::min);
+    // Whole steps of all environments.
+    fitting / config.envs as u64 * config.envs as u64
+}
+
 /// Says before anything is allocated how large a replay the adapter can hold.
 ///
 /// # Errors
 /// [`LearnError::Gpu`], with the largest number of steps that fits.
 pub fn check_fits(gpu: &Gpu, config: &Config, spec: &EnvSpec) -> Result<(), LearnError> {
-    let all = [
-        ("the replay's observations", spec.agents * spec.obs),
-        ("the replay's states", spec.state),
-        (
-            "the replay's action masks",
-            spec.agents * spec.actions.mask(),
-        ),
-    ];
-    for (what, words) in all {
-        let per_step = 4 * (config.seeds * words).max(1) as u64;
-        gpu.check_fits(what, per_step, config.replay, "steps of replay")?;
+    for (what, bytes) in per_step(config, spec) {
+        gpu.check_fits(what, bytes, config.replay, "steps of replay")?;
     }
     Ok(())
 }
@@ -169,7 +225,8 @@ impl Replay {
             .uint("OBS_WORDS", obs_words)
             .uint("STATE_WORDS", s.state)
             .uint("MAX_STEPS", sizes.max_steps)
-            .uint("KEPT", sizes.kept);
+            .uint("KEPT", sizes.kept)
+            .flag("ROLLOUTS", sizes.rollouts);
         let keep = [
             Bind::Tick(c.ticks),
             Bind::Read(&io.truncated),
@@ -219,7 +276,9 @@ impl Replay {
 
     /// Behind a step of the environments.
     pub fn record_step(&self, to: &mut Recorder, tick: usize) {
-        self.keep.record(to, tick, [self.envs, 1, 1]);
+        if !self.sizes.rollouts {
+            self.keep.record(to, tick, [self.envs, 1, 1]);
+        }
     }
 
     /// Behind the steps of an update; `tick`: of the last one.
@@ -266,6 +325,16 @@ pub struct Places<'a> {
     pub mask: usize,
 }
 
+/// What says where the sequences of a batch of rollouts forget.
+struct Resets {
+    terminated: Region,
+    truncated: Region,
+    agent_done: Region,
+    drawn: Region,
+    constants: Constants,
+    groups: [usize; 3],
+}
+
 /// A drawn batch as the networks read it.
 pub struct Batch {
     pub agent_input: Rows,
@@ -280,6 +349,12 @@ pub struct Batch {
     pub allowed: Region,
     /// `[P, SLOTS, B] f32`
     pub rewards: Region,
+    /// `[P, SLOTS, B] f32`: 1 where nothing comes behind the step.
+    pub ended: Region,
+    /// Where an episode is not the first of its rollout.
+    resets: Option<Resets>,
+    /// Of a member, `B`.
+    pub episodes: usize,
     pub agent_shape: Shape,
     pub state_shape: Shape,
     live: Kernel,
@@ -351,6 +426,7 @@ impl Batch {
         let next = words("next actions of a batch", agent_rows);
         let allowed = words("masks of a batch", agent_rows * s.outputs());
         let rewards = words("rewards of a batch", state_rows);
+        let ended = words("ends of a batch", state_rows);
 
         // Steps in whole chunks of both kinds of rows.
         let quantum = |chunk: usize, per_slot: usize| chunk / gcd(chunk, per_slot);
@@ -403,6 +479,8 @@ impl Batch {
             Bind::Write(&agent_input.region),
             Bind::Read(&replay.drawn),
             Bind::Read(&of_agent_rows),
+            Bind::Read(&io.terminated),
+            Bind::Read(&io.truncated),
         ];
         let file = include_str!("../../shaders/learn/gather_agents.wgsl");
         let files = [EPISODES, live_file, file];
@@ -444,6 +522,7 @@ impl Batch {
             .uint("N", s.outputs())
             .float("REWARD_SCALE", config.reward_scale)
             .uint("MASK", places.mask)
+            .flag("DONE_BEFORE", config.jaxmarl_done_index)
             .uint("DRAWN", 7);
         let binds = [
             Bind::Read(&io.actions),
@@ -454,6 +533,9 @@ impl Batch {
             Bind::Write(&places.batch.region),
             Bind::Write(&rewards),
             Bind::Read(&replay.drawn),
+            Bind::Write(&ended),
+            Bind::Read(&io.terminated),
+            Bind::Read(&io.truncated),
         ];
         let file = include_str!("../../shaders/learn/gather_outcomes.wgsl");
         let outcomes = Kernel::new(
@@ -463,6 +545,20 @@ impl Batch {
             &[EPISODES, file],
             &binds,
         );
+        let resets = r.rollouts.then(|| Resets {
+            terminated: io.terminated.clone(),
+            truncated: io.truncated.clone(),
+            agent_done: io.agent_done.clone(),
+            drawn: replay.drawn.clone(),
+            constants: episode_constants(s, r)
+                .uint("ROWS", agent_rows)
+                .flag(
+                    "FORGET_EPISODE",
+                    config.rnn_reset == RnnReset::EpisodeOrAgent,
+                )
+                .uint("DRAWN", 4),
+            groups: [agent_rows.div_ceil(64), s.members, 1],
+        });
         let joint_stride = joint_input.as_ref().map_or(0, |[rows, _]| rows.stride);
         Ok(Self {
             groups: [
@@ -477,6 +573,9 @@ impl Batch {
             next,
             allowed,
             rewards,
+            ended,
+            resets,
+            episodes: r.batch,
             agent_shape,
             state_shape,
             live,
@@ -502,11 +601,68 @@ impl Batch {
         }
     }
 
+    /// Into `reset: [P, SLOTS, B, A]` where a recurrent network forgets within a sequence, with its workgroups; none where sequences are
+    /// episodes.
+    pub fn reset_kernel(&self, gpu: &Gpu, reset: &Region) -> Option<(Kernel, [usize; 3])> {
+        let r = self.resets.as_ref()?;
+        let binds = [
+            Bind::Read(&r.terminated),
+            Bind::Read(&r.truncated),
+            Bind::Read(&r.agent_done),
+            Bind::Write(reset),
+            Bind::Read(&r.drawn),
+        ];
+        let file = include_str!("../../shaders/learn/gather_resets.wgsl");
+        let kernel = Kernel::new(
+            gpu,
+            "gather_resets",
+            &r.constants,
+            &[EPISODES, file],
+            &binds,
+        );
+        Some((kernel, r.groups))
+    }
+
     /// Behind the kernel that says what would be done next.
     pub fn record_gather_next(&self, to: &mut Recorder) {
         if let Some([_, next]) = &self.joint {
             next.record(to, 0, [self.groups[2], self.members, 1]);
         }
+    }
+}
+
+/// A kernel over the live rows of a batch, whatever their number.
+pub struct OverLive {
+    kernel: Kernel,
+    groups: [usize; 3],
+}
+
+impl OverLive {
+    /// `file` strides by THREADS over the live ones of `words` words of each member.
+    pub fn new(
+        gpu: &Gpu,
+        entry: &str,
+        constants: Constants,
+        shape: &Shape,
+        file: &str,
+        binds: &[Bind<'_>],
+        words: usize,
+    ) -> Self {
+        let groups = words.div_ceil(64).min(GATHER_GROUPS);
+        let live = shape.live_rows(None);
+        let constants = constants
+            .uint("THREADS", 64 * groups)
+            .uint("LIVE", binds.len());
+        let mut binds = binds.to_vec();
+        binds.extend(live.as_ref().map(Bind::Read));
+        Self {
+            kernel: Kernel::new(gpu, entry, &constants, &[shape.live_file(), file], &binds),
+            groups: [groups, shape.members, 1],
+        }
+    }
+
+    pub fn record(&self, to: &mut Recorder) {
+        self.kernel.record(to, 0, self.groups);
     }
 }
 
@@ -519,4 +675,5 @@ pub(crate) fn episode_constants(s: &Sizes, r: &ReplaySizes) -> Constants {
         .uint("AGENTS", s.agents)
         .uint("MAX_STEPS", r.max_steps)
         .uint("KEPT", r.kept)
+        .flag("ROLLOUTS", r.rollouts)
 }

@@ -3,7 +3,7 @@
 use merit_sim::env::{ActionSpace, EnvSpec};
 
 use crate::LearnError;
-use crate::config::{Algo, Config, Network};
+use crate::config::{Algo, Config, Network, Optimiser};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
@@ -54,6 +54,19 @@ impl Sizes {
                     "{key} = {width}: a multiple of 8 from 16 to 256 is needed"
                 ));
             }
+        }
+        let rectified = config.optimiser == Optimiser::Radam;
+        if rectified && (config.algo == Algo::ComaPg || config.algo.max_entropy()) {
+            return wrong(format!(
+                "optimiser = \"radam\": {} has another step with Adam's corrections beside it; set optimiser = \"adam\" or \"rmsprop\"",
+                config.algo.name()
+            ));
+        }
+        if config.q_lambda && config.algo.decomposes_values() && !config.looks_at("q_lambda") {
+            return wrong(format!(
+                "q_lambda = true: {} has no such targets; take iql, vdn, qmix or qplex, or set q_lambda = false",
+                config.algo.name()
+            ));
         }
         if config.total_steps < (config.envs * config.rollout) as u64 {
             return wrong(format!(

@@ -14,7 +14,7 @@ use crate::testing::{
 };
 use crate::tests::{close, network, read, uniform};
 
-const ALL: [Algo; 6] = [
+pub(crate) const ALL: [Algo; 6] = [
     Algo::Iql,
     Algo::Vdn,
     Algo::Qmix,
@@ -24,7 +24,7 @@ const ALL: [Algo; 6] = [
 ];
 
 /// A small run on [`FRAGILE`].
-fn values(algo: Algo) -> Config {
+pub(crate) fn values(algo: Algo) -> Config {
     Config {
         env: FRAGILE.into(),
         total_steps: 1 << 20,
@@ -49,13 +49,13 @@ fn values(algo: Algo) -> Config {
 }
 
 /// A learner of either kind.
-enum Either {
+pub(crate) enum Either {
     Greedy(Box<DoubleQ>),
     Soft(Box<MeIgm>),
 }
 
 impl Either {
-    fn new(config: &Config) -> Self {
+    pub fn new(config: &Config) -> Self {
         let env = toy(config);
         if config.algo.max_entropy() {
             Self::Soft(Box::new(MeIgm::new(gpu(), config, env).expect("fits")))
@@ -64,14 +64,14 @@ impl Either {
         }
     }
 
-    fn q(&self) -> &QLearner {
+    pub fn q(&self) -> &QLearner {
         match self {
             Self::Greedy(l) => &l.0,
             Self::Soft(l) => &l.q,
         }
     }
 
-    fn update(&mut self) {
+    pub fn update(&mut self) {
         match self {
             Self::Greedy(l) => l.update(),
             Self::Soft(l) => l.update(),
@@ -80,7 +80,7 @@ impl Either {
     }
 
     /// A batch up to its gradients, without a step.
-    fn gradients(&self) {
+    pub fn gradients(&self) {
         let q = self.q();
         let tick = q.gradient_tick(0);
         let mut to = crate::kernel::Recorder::new(gpu());
@@ -104,13 +104,13 @@ fn unpadded(rows: &crate::dense::Rows, columns: usize) -> Vec<f64> {
     rows.flat_map(|row| row[..columns].to_vec()).collect()
 }
 
-fn words_u32(region: &merit_sim::gpu::Region) -> Vec<u32> {
+pub(crate) fn words_u32(region: &merit_sim::gpu::Region) -> Vec<u32> {
     gpu().read(region).expect("readable")
 }
 
 /// All that an environment did, step by step, as the host saw it.
 #[derive(Default)]
-struct History {
+pub(crate) struct History {
     /// By step: what was seen in front of it, done, allowed and paid.
     obs: Vec<Vec<f64>>,
     state: Vec<Vec<f64>>,
@@ -124,7 +124,7 @@ struct History {
 
 impl History {
     /// Steps one by one, and reads everything after each.
-    fn collect(learner: &mut Either, steps: usize) -> Self {
+    pub fn collect(learner: &mut Either, steps: usize) -> Self {
         let mut history = Self::default();
         for step in 0..steps {
             let io = learner.q().env.io().clone();
@@ -356,28 +356,30 @@ fn a_batch_is_whole_episodes_that_the_ring_holds() {
 }
 
 /// A member's networks over a batch, in double precision.
-struct Host<'a> {
+pub(crate) struct Host<'a> {
     q: &'a QLearner,
     config: &'a Config,
     slots: usize,
     inputs: Vec<f64>,
-    states: Vec<f64>,
+    pub states: Vec<f64>,
     joint: Option<[Vec<f64>; 2]>,
-    done: Vec<u32>,
-    next: Vec<u32>,
-    allowed: Vec<f64>,
-    mask: Vec<f64>,
+    pub done: Vec<u32>,
+    pub next: Vec<u32>,
+    pub allowed: Vec<f64>,
+    pub mask: Vec<f64>,
 }
 
 /// `[R, A]` each.
-struct HostUtilities {
-    all: Vec<Vec<f64>>,
-    taken: Vec<f64>,
-    best: Vec<f64>,
+pub(crate) struct HostUtilities {
+    pub all: Vec<Vec<f64>>,
+    pub taken: Vec<f64>,
+    pub best: Vec<f64>,
+    /// What the head reads of every row.
+    pub hidden: Vec<Vec<f64>>,
 }
 
 impl<'a> Host<'a> {
-    fn new(q: &'a QLearner, config: &'a Config, member: usize) -> Self {
+    pub fn new(q: &'a QLearner, config: &'a Config, member: usize) -> Self {
         let r = &q.replay.sizes;
         let rows = r.rows();
         let of = |all: Vec<f64>| {
@@ -406,23 +408,34 @@ impl<'a> Host<'a> {
         }
     }
 
-    fn rows(&self) -> usize {
+    pub fn rows(&self) -> usize {
         self.slots * self.q.replay.sizes.batch
     }
 
     /// Utilities of all actions with these parameters, and those of `actions`.
-    fn utilities(&self, words: &[f64], actions: &[u32]) -> HostUtilities {
+    pub fn utilities(&self, words: &[f64], actions: &[u32]) -> HostUtilities {
         let net = &self.q.network;
         let (columns, per_slot) = (net.inputs(), self.q.replay.sizes.batch * AGENTS);
         let hidden = net.hidden();
         let mut memories = vec![vec![0.0; hidden]; per_slot];
-        let mut all = vec![];
+        let (mut all, mut remembered) = (vec![], vec![]);
+        let below = crate::net::Network {
+            layers: net.layers[..net.layers.len() - 1].to_vec(),
+            ..net.clone()
+        };
         for l in 0..self.slots {
             for (s, memory) in memories.iter_mut().enumerate() {
                 let row = l * per_slot + s;
                 let input = &self.inputs[row * columns..][..columns];
                 let tanh = self.config.activation == crate::config::Activation::Tanh;
+                let before = memory.clone();
                 all.push(network::forward(net, words, tanh, input, memory));
+                let mut hidden = network::forward(&below, words, tanh, input, &mut before.clone());
+                if net.trunk.is_none() {
+                    let activate = |x: &f64| if tanh { x.tanh() } else { x.max(0.0) };
+                    hidden = hidden.iter().map(activate).collect();
+                }
+                remembered.push(hidden);
             }
         }
         let best = all.iter().enumerate().map(|(row, q)| {
@@ -435,6 +448,7 @@ impl<'a> Host<'a> {
         HostUtilities {
             taken: taken.collect(),
             best,
+            hidden: remembered,
             all,
         }
     }
@@ -445,23 +459,7 @@ impl<'a> Host<'a> {
             _ => &self.states,
         };
         let columns = net.layers[0].inputs;
-        let mut x = rows[row * columns..][..columns].to_vec();
-        for (i, layer) in net.layers.iter().enumerate() {
-            let column = |o: usize| {
-                let products = x.iter().enumerate();
-                let sum: f64 = products
-                    .map(|(k, x)| x * words[layer.kernel + k * layer.outputs + o])
-                    .sum();
-                sum + words[layer.bias + o]
-            };
-            let y: Vec<f64> = (0..layer.outputs).map(column).collect();
-            let last = i + 1 == net.layers.len();
-            x = y
-                .into_iter()
-                .map(|y| if last { y } else { y.max(0.0) })
-                .collect();
-        }
-        x
+        relu_network(net, words, &rows[row * columns..][..columns])
     }
 
     /// The joint value of a row, one of every agent for IQL. `held`: utilities and words of which the part is made that sends
@@ -530,8 +528,18 @@ impl<'a> Host<'a> {
             .collect()
     }
 
-    /// The transform of utility `x` of agent `a` in the state of `row`.
-    fn transform(&self, words: &[f64], row: usize, a: usize, x: f64) -> f64 {
+    /// The transforms of the utilities `q` of agent `a` in the state of `row`.
+    fn transform(&self, words: &[f64], row: usize, a: usize, q: &[f64]) -> Vec<f64> {
+        if let [mlp] = &self.q.decomposition.own.nets[..] {
+            let state = &self.states[row * self.q.sizes.state..][..self.q.sizes.state];
+            return relu_network(mlp, words, &[q, state].concat());
+        }
+        let transform = |x: &f64| self.transform_of_one(words, row, a, *x);
+        q.iter().map(transform).collect()
+    }
+
+    /// A transform that knows no other utility.
+    fn transform_of_one(&self, words: &[f64], row: usize, a: usize, x: f64) -> f64 {
         let nets = &self.q.decomposition.nets[self.q.decomposition.mixing..];
         let o: Vec<_> = nets
             .iter()
@@ -558,10 +566,27 @@ impl<'a> Host<'a> {
 
     /// ln π of every action of a row of an agent.
     fn log_policy(&self, words: &[f64], row: usize, a: usize, q: &[f64], alpha: f64) -> Vec<f64> {
-        let logits = q.iter().map(|&x| self.transform(words, row, a, x) / alpha);
+        let logits = self.transform(words, row, a, q);
+        let logits = logits.into_iter().map(|x| x / alpha);
         let allowed = &self.allowed[(row * AGENTS + a) * SHOWN..][..SHOWN];
         network::log_softmax(&logits.collect::<Vec<_>>(), allowed)
     }
+}
+
+/// Through a network with ReLU between its layers.
+pub(crate) fn relu_network(net: &HyperNet, words: &[f64], input: &[f64]) -> Vec<f64> {
+    let mut x = input.to_vec();
+    for (i, layer) in net.layers.iter().enumerate() {
+        let column = |o: usize| -> f64 {
+            let products = x.iter().enumerate();
+            let products = products.map(|(k, x)| x * words[layer.kernel + k * layer.outputs + o]);
+            products.sum::<f64>() + words[layer.bias + o]
+        };
+        let y = (0..layer.outputs).map(column);
+        let last = i + 1 == net.layers.len();
+        x = y.map(|y| if last { y } else { y.max(0.0) }).collect();
+    }
+    x
 }
 
 fn elu(x: f64) -> f64 {
@@ -573,7 +598,7 @@ fn sigmoid(x: f64) -> f64 {
 }
 
 /// Larger weights than the initial ones, other ones for the target.
-fn stir(q: &QLearner) {
+pub(crate) fn stir(q: &QLearner) {
     let words = (q.adam.params.size / 4) as usize;
     gpu().write(&q.adam.params, &uniform(9, words, -0.8, 0.8));
     gpu().write(&q.target_params, &uniform(10, words, -0.8, 0.8));
@@ -585,6 +610,13 @@ fn cases() -> Vec<Config> {
         cases.push(Config {
             env: STURDY.into(),
             network: Kind::Gru,
+            ..values(algo)
+        });
+    }
+    for algo in [Algo::Iql, Algo::Qmix, Algo::Qplex] {
+        cases.push(Config {
+            q_lambda: true,
+            env: STURDY.into(),
             ..values(algo)
         });
     }
@@ -604,7 +636,18 @@ fn cases() -> Vec<Config> {
     cases.push(Config {
         transform: Transform::Identity,
         td_lambda: 0.0,
+        ..soft.clone()
+    });
+    cases.push(Config {
+        transform: Transform::Mlp,
+        weighted_td: true,
         ..soft
+    });
+    cases.push(Config {
+        transform: Transform::Mlp,
+        env: STURDY.into(),
+        network: Kind::Gru,
+        ..values(Algo::MeQplex)
     });
     cases
 }
@@ -709,6 +752,17 @@ fn targets_losses_and_gradients_equal_the_formulas() {
                 &format!("{what}: values of what comes next"),
             );
 
+            // Q(λ)'s correction.
+            let stored = host.utilities(target, &host.done);
+            let stored = host.joint_values(target, &stored, false, (target, &stored));
+            let better = |row: usize, u: usize| {
+                if config.q_lambda {
+                    next[row][u] - stored[row][u]
+                } else {
+                    0.0
+                }
+            };
+
             // Targets, by their definition from the end on.
             let rewards = values_of(&q.batch.rewards, p);
             let (gamma, lambda) = (config.gamma, config.td_lambda);
@@ -735,7 +789,7 @@ fn targets_losses_and_gradients_equal_the_formulas() {
                         } else {
                             (1.0 - lambda) * (next[after][u] + entropy) + lambda * (y + entropy)
                         };
-                        y = rewards[row] + gamma * bootstrap;
+                        y = rewards[row] + better(row, u) + gamma * bootstrap;
                         goal[row * units + u] = y;
                     }
                 }
@@ -752,7 +806,10 @@ fn targets_losses_and_gradients_equal_the_formulas() {
             let joint = host.joint_values(words, &online, false, (words, &online));
             let fitted = |words: &[f64], row: usize| -> f64 {
                 (0..AGENTS)
-                    .map(|a| host.transform(words, row, a, online.taken[row * AGENTS + a]))
+                    .map(|a| {
+                        let i = row * AGENTS + a;
+                        host.transform(words, row, a, &online.all[i])[host.done[i] as usize]
+                    })
                     .sum()
             };
             let with_transforms = q.decomposition.fit.is_some();
@@ -797,8 +854,16 @@ fn targets_losses_and_gradients_equal_the_formulas() {
                 1e-4,
                 &format!("{what}: transforms' loss"),
             );
-            let first_transform = q.decomposition.nets.get(q.decomposition.mixing);
+            let first_transform = q.decomposition.all_nets().nth(q.decomposition.mixing);
             let first_transform = first_transform.map_or(stride, |n| n.layers[0].kernel);
+            let hits = (0..rows * AGENTS)
+                .filter(|&i| host.mask[i / AGENTS] == 1.0 && online.taken[i] >= online.best[i]);
+            close(
+                &said[6..7],
+                &[hits.count() as f64 / (steps * AGENTS as f64)],
+                1e-5,
+                &format!("{what}: what was done is ranked first"),
+            );
             // The smallest layer has eight words: every so many meet most of them, and the other member others.
             for i in (7 * p..stride).step_by(23) {
                 let at = |d: f64| {
@@ -970,6 +1035,61 @@ fn soft_policies_keep_the_order_of_the_utilities() {
     }
 }
 
+/// An MLP in the transform's place reads the same while collecting and over a batch, draws as often as it says, and does not keep the order of the
+/// utilities.
+#[test]
+fn an_mlp_in_the_transforms_place_keeps_no_order() {
+    for network in [Kind::Ff, Kind::Gru] {
+        let config = Config {
+            transform: Transform::Mlp,
+            network,
+            envs: 64,
+            replay: 64 * 48,
+            ..values(Algo::MeQmix)
+        };
+        let mut learner = Either::new(&config);
+        stir(learner.q());
+        let history = History::collect(&mut learner, 30);
+        learner.gradients();
+        let q = learner.q();
+        let stride = q.context().stride;
+        let words = read(&q.adam.params);
+        let (mut turned, mut all) = (0.0, 0.0);
+        // Drawn against expected, of how often each action comes.
+        let (mut counts, mut expected) = ([0.0_f64; SHOWN], [0.0_f64; SHOWN]);
+        for p in 0..2 {
+            let host = Host::new(q, &config, p);
+            let words = &words[p * stride..][..stride];
+            let online = host.utilities(words, &host.done);
+            for (i, utilities) in online.all.iter().enumerate() {
+                if host.mask[i / AGENTS] == 0.0 {
+                    continue;
+                }
+                let log_policy = host.log_policy(words, i / AGENTS, i % AGENTS, utilities, 1.0);
+                counts[host.done[i] as usize] += 1.0;
+                for (sum, l) in expected.iter_mut().zip(&log_policy) {
+                    *sum += l.exp();
+                }
+                for x in 0..SHOWN {
+                    for y in (0..SHOWN).filter(|&y| log_policy[y].min(log_policy[x]) > -1e8) {
+                        let rises = utilities[x] > utilities[y];
+                        turned += f64::from(u8::from(rises && log_policy[x] < log_policy[y]));
+                        all += f64::from(u8::from(rises));
+                    }
+                }
+            }
+        }
+        assert!(turned > 0.1 * all, "{turned} of {all} pairs are turned");
+        for (count, want) in counts.iter().zip(expected) {
+            assert!(
+                (count - want).abs() < 5.0 * want.sqrt(),
+                "{network:?}: {counts:?} {expected:?}"
+            );
+        }
+        assert_eq!(history.actions.len(), 30);
+    }
+}
+
 /// Above the aim the temperature falls, below it it rises, never beyond its bounds; neither loss moves it and it moves neither.
 #[test]
 fn the_temperature_moves_towards_the_entropy_that_is_aimed_at() {
@@ -1076,7 +1196,11 @@ fn exploration_falls_to_its_end_and_draws_what_is_allowed() {
 
 #[test]
 fn a_member_of_a_population_learns_as_it_does_alone() {
-    for (algo, network) in [(Algo::Qmix, Kind::Gru), (Algo::MeQplex, Kind::Ff)] {
+    for (algo, network) in [
+        (Algo::Qmix, Kind::Gru),
+        (Algo::MeQplex, Kind::Ff),
+        (Algo::Qtran, Kind::Gru),
+    ] {
         let config = Config {
             rollout: 4,
             learning_starts: 64,
@@ -1119,6 +1243,7 @@ fn runs_repeat_and_go_on_to_the_same_bytes() {
         (Algo::Iql, Kind::Ff),
         (Algo::Qplex, Kind::Gru),
         (Algo::MeQmix, Kind::Gru),
+        (Algo::Qtran, Kind::Ff),
     ] {
         let config = Config {
             rollout: 4,
@@ -1163,6 +1288,7 @@ fn every_decomposition_learns_to_match() {
         (Algo::Qplex, Kind::Ff),
         (Algo::MeQmix, Kind::Ff),
         (Algo::MeQplex, Kind::Gru),
+        (Algo::Qtran, Kind::Gru),
     ] {
         let config = Config {
             env: MATCH.into(),
@@ -1222,6 +1348,43 @@ fn the_replay_takes_the_memory_that_it_should() {
     let index: u64 = index.map(|(_, region, ..)| region.size).sum();
     let want = q.replay.sizes.bytes(config.envs, &q.sizes) * config.seeds as u64;
     assert_eq!(ring + said + index, want);
+}
+
+/// With nothing said the replay is 5,000 episodes, or what one buffer holds of all members; what is too much is refused as it is.
+#[test]
+fn an_unsaid_replay_is_the_largest_that_fits() {
+    let settled = |env: &str, replay: u64, seeds: usize| {
+        let config = Config {
+            env: env.into(),
+            algo: Algo::Qmix,
+            envs: 8,
+            replay,
+            seeds,
+            ..Config::default()
+        };
+        let settled = crate::settle(gpu(), &config).expect("it fits");
+        assert_eq!(
+            settled,
+            Config {
+                replay: settled.replay,
+                ..config
+            }
+        );
+        settled.replay
+    };
+    assert_eq!(settled("smax/3m", 1234, 1), 1234, "what is said stays");
+    // Episodes of one step.
+    assert_eq!(settled("matrix/3x3", 0, 20), 5_000);
+    let options = serde_json::Map::new();
+    let spec = merit_sim::registry::spec("smax/3m", &options).expect("known");
+    let widest = 4 * (spec.agents * spec.obs.max(spec.actions.mask())).max(spec.state) as u64;
+    for seeds in [1, 64] {
+        let replay = settled("smax/3m", 0, seeds);
+        let fits = |steps: u64| steps * widest * seeds as u64 <= gpu().max_binding();
+        assert!(fits(replay) && replay % 8 == 0, "{replay}");
+        let most = 5_000 * spec.max_steps as u64;
+        assert!(replay == most || !fits(replay + 8), "{replay} of {most}");
+    }
 }
 
 /// Against the step limit of [`FRAGILE`].

@@ -6,7 +6,7 @@
 //!
 //! [`crate::q_learning`] has the loop.
 
-use crate::decomposition::Decomposition;
+use crate::decomposition::{Decomposition, Own};
 
 pub fn decomposition() -> Decomposition {
     Decomposition {
@@ -15,5 +15,6 @@ pub fn decomposition() -> Decomposition {
         values: 1,
         mix: Box::new(|q, _| q.taken.clone().sum_dim(2)),
         fit: None,
+        own: Own::default(),
     }
 }

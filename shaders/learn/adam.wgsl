@@ -1,6 +1,7 @@
 // Global-norm clipping and Adam, per member and optimiser, in place: three passes.
 // Constants: MEMBERS, STRIDE, CHUNKS, GROUPS (optimisers), FIRST and LENGTH (words of each, arrays), BETA_1, BETA_2, EPSILON,
-// MAX_NORM (of each, an array), RMSPROP (no moment and no correction: the gradient over the root of its mean square). After tick.
+// MAX_NORM (of each, an array), RMSPROP (no moment and no correction: the gradient over the root of its mean square), RADAM (a second
+// correction of 0: no variance). After tick.
 
 @group(0) @binding(0) var<uniform> tick: Tick;
 @group(0) @binding(1) var<storage, read> partials: array<f32>;       // [CHUNKS, P, STRIDE]
@@ -66,6 +67,8 @@ fn adam(@builtin(global_invocation_id) id: vec3<u32>) {
     let v_new = BETA_2 * v[i] + (1.0 - BETA_2) * g * g;
     m[i] = m_new;
     v[i] = v_new;
-    let step = (m_new * tick.correction_1) / (sqrt(v_new * tick.correction_2) + EPSILON);
+    var step = m_new * tick.correction_1;
+    // RAdam's first steps go without the variance.
+    if (!RADAM || tick.correction_2 > 0.0) { step /= sqrt(v_new * tick.correction_2) + EPSILON; }
     params[i] -= learning_rate[member] * tick.anneal * step;
 }

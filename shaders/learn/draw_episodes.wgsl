@@ -1,5 +1,6 @@
 // Draws BATCH episodes of each member uniformly and without replacement, all of them where there are fewer. A workgroup a member.
-// Constants: ENVS (of a member), GROUPS (P * E), BATCH, CAPACITY. After tick, rng and feistel.
+// Constants: ENVS (of a member), GROUPS (P * E), BATCH, CAPACITY; ROLLOUTS (they are rollouts, of T steps, the last of which is what they are followed
+// by). After tick, rng and feistel.
 
 @group(0) @binding(0) var<uniform> tick: Tick;
 @group(0) @binding(1) var<storage, read> ends: array<u32>;            // [CAPACITY, P * E]
@@ -36,6 +37,10 @@ fn draw_episodes(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
             while (before[sums + e + 1u] <= x) { e += 1u; }
             let env = member * ENVS + e;
             let number = counts[env].y + x - before[sums + e];
+            if (ROLLOUTS) {
+                drawn[member * BATCH + i] = vec4(env, number * T, T - 1u, 1u);
+                continue;
+            }
             let end = ends[number % CAPACITY * GROUPS + env];
             var start = 0u;
             if (number > 0u) { start = (ends[(number - 1u) % CAPACITY * GROUPS + env] & 0x7fffffffu) + 1u; }

@@ -1,5 +1,6 @@
 // Episodes that were drawn from the replay, a batch of each member. Constants: DRAWN (a binding), BATCH, CAPACITY (steps of the ring),
-// GROUPS (P * E), AGENTS, MAX_STEPS, KEPT (ends of cut episodes that are kept of each environment).
+// GROUPS (P * E), AGENTS, MAX_STEPS, KEPT (ends of cut episodes that are kept of each environment), ROLLOUTS (they are rollouts: what comes behind
+// their last step is in the ring as they are, and episodes begin and end within).
 
 /// An environment, the step that its episode began in, its steps, and whether the step limit cut it. No steps: nothing was drawn.
 struct Drawn { env: u32, start: u32, length: u32, cut: u32 }
@@ -14,3 +15,6 @@ fn kept(d: Drawn) -> u32 { return (d.start + d.length - 1u) / MAX_STEPS % KEPT *
 
 /// Whether there is something to see in slot `l`: a step, or behind a cut episode's last one what it ended with.
 fn seen(d: Drawn, l: u32) -> bool { return l < d.length || (l == d.length && d.cut == 1u && d.length > 0u); }
+
+/// Whether what slot `l` holds is not in the ring but among the kept ends.
+fn behind(d: Drawn, l: u32) -> bool { return !ROLLOUTS && l == d.length; }

@@ -6,15 +6,19 @@
 @group(0) @binding(1) var<storage, read> kept_obs: array<f32>;   // [KEPT, P * E, A, OBS]
 @group(0) @binding(2) var<storage, read> actions: array<u32>;    // [CAPACITY, P * E, A]
 @group(0) @binding(3) var<storage, read_write> inputs: array<f32>; // [P, SLOTS, BATCH, A, INPUT]
+@group(0) @binding(6) var<storage, read> terminated: array<f32>; // [CAPACITY, P * E]
+@group(0) @binding(7) var<storage, read> truncated: array<f32>;  // [CAPACITY, P * E]
 
 fn input_of(d: Drawn, l: u32, agent: u32, c: u32) -> f32 {
     if (!seen(d, l)) { return 0.0; }
     if (c < OBS) {
-        if (l == d.length) { return kept_obs[(kept(d) * AGENTS + agent) * OBS + c]; }
+        if (behind(d, l)) { return kept_obs[(kept(d) * AGENTS + agent) * OBS + c]; }
         return obs[(place(d, l) * AGENTS + agent) * OBS + c];
     }
     if (c < OBS + ACTION) {
         if (l == 0u) { return 0.0; }
+        let before = place(d, l - 1u);
+        if (ROLLOUTS && max(terminated[before], truncated[before]) > 0.0) { return 0.0; }
         return select(0.0, 1.0, actions[place(d, l - 1u) * AGENTS + agent] == c - OBS);
     }
     return select(0.0, 1.0, agent == c - OBS - ACTION);

@@ -19,7 +19,7 @@ fn gather_states(@builtin(global_invocation_id) id: vec3<u32>) {
         var x = 0.0;
         if (seen(d, l)) {
             if (c < STATE) {
-                if (l == d.length) { x = kept_state[kept(d) * STATE + c]; } else { x = world[place(d, l) * STATE + c]; }
+                if (behind(d, l)) { x = kept_state[kept(d) * STATE + c]; } else { x = world[place(d, l) * STATE + c]; }
             } else if (c < STATE + JOINT) {
                 let k = c - STATE;
                 x = select(0.0, 1.0, joint[(member * ROWS + row) * AGENTS + k / N] == k % N);

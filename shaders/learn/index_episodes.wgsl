@@ -1,6 +1,6 @@
 // Which episodes the ring of steps holds, per environment: the steps they ended in, in order. The next one begins where the last one
 // ended. Runs behind T steps, the last of which is number `tick.draw`; those whose first observation is gone are dropped.
-// Constants: GROUPS (P * E), T, CAPACITY. After tick.
+// Constants: GROUPS (P * E), T, CAPACITY, ROLLOUTS (it is rollouts that are counted). After tick.
 
 @group(0) @binding(0) var<uniform> tick: Tick;
 @group(0) @binding(1) var<storage, read> terminated: array<f32>;    // [CAPACITY, P * E]
@@ -17,6 +17,12 @@ fn start_of(env: u32, number: u32) -> u32 {
 fn index_episodes(@builtin(global_invocation_id) id: vec3<u32>) {
     let env = id.x;
     if (env >= GROUPS) { return; }
+    if (ROLLOUTS) {
+        // Rollout i has steps i T to i T + T - 1; what comes next is seen in the place of step tick.draw + 1 - CAPACITY.
+        let all = (tick.draw + 1u) / T;
+        counts[env] = vec2(all, all - min(all, (CAPACITY - 1u) / T));
+        return;
+    }
     var count = counts[env].x;
     var first = counts[env].y;
     for (var i = 0u; i < T; i++) {

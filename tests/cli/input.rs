@@ -160,6 +160,10 @@ fn a_replay_that_does_not_fit_is_told_what_would() {
         &["--set", "positivity=relu"],
         &["`positivity` cannot be `relu`", "abs, softplus or square"],
     );
+    train_refused(
+        &["--algo", "qtran", "--set", "nopt_coef=-0.1"],
+        &["`nopt_coef` is -0.1: it takes 0 or more"],
+    );
 }
 
 #[test]

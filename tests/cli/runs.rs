@@ -205,6 +205,9 @@ fn a_run_from_a_replay_is_resumed_to_the_same_bytes() {
     succeeds(&mut start(&whole));
     // The first reports have no batch to enumerate joint actions of.
     assert_held(&whole, 4);
+    let summary = fs::read_to_string(whole.join("summary.json")).expect("a summary");
+    let summary: Value = serde_json::from_str(&summary).expect("JSON");
+    assert_eq!(summary["replay"], 1200);
     let mut child = start(&killed)
         .stdout(Stdio::null())
         .stderr(Stdio::null())

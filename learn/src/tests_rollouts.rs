@@ -1,0 +1,363 @@
+//! JaxMARL's conventions of value decomposition (`value_decomposition.md` §9): a replay of whole rollouts, its index of ends, RAdam.
+
+use std::collections::BTreeMap;
+
+use crate::adam::{Adam, AdamConfig, rectified_corrections};
+use crate::config::{Algo, Config, Layer, Network as Kind, Optimiser, ReplayUnit, RnnReset};
+use crate::dense::Shape;
+use crate::kernel::{Tick, Ticks};
+use crate::q_loss::{GOAL, MASK};
+use crate::replay::ReplaySizes;
+use crate::testing::{AGENTS, MATCH, SHOWN, STURDY, gpu, learner, run};
+use crate::tests::{close, network, read, uniform};
+use crate::tests_values::{Either, stir, values, words_u32};
+
+const T: usize = 8;
+const ENVS: usize = 4;
+/// Of the ring: no multiple of T.
+const CAPACITY: usize = 44;
+
+fn rollouts(algo: Algo) -> Config {
+    Config {
+        env: STURDY.into(),
+        envs: ENVS,
+        rollout: T,
+        replay: (ENVS * CAPACITY) as u64,
+        replay_unit: ReplayUnit::Rollouts,
+        batch: 16,
+        ..values(algo)
+    }
+}
+
+/// What is drawn, what the networks read of it, where they forget, which steps bootstrap, and the targets.
+#[test]
+fn a_batch_is_whole_rollouts() {
+    for (network, rnn_reset, jaxmarl_done_index) in [
+        (Kind::Gru, RnnReset::EpisodeOrAgent, false),
+        (Kind::Gru, RnnReset::AgentDone, true),
+        (Kind::Ff, RnnReset::AgentDone, false),
+    ] {
+        let config = Config {
+            network,
+            rnn_reset,
+            jaxmarl_done_index,
+            td_lambda: 0.0,
+            ..rollouts(Algo::Vdn)
+        };
+        let mut learner = Either::new(&config);
+        stir(learner.q());
+        const UPDATES: usize = 13;
+        (0..UPDATES).for_each(|_| learner.update());
+        // The ring has come round; the first step of the oldest that would fit has been written over.
+        let there = UPDATES - (CAPACITY - 1) / T..UPDATES;
+        let q = learner.q();
+        let tick = q.gradient_tick(0);
+        let mut seen: BTreeMap<[u32; 2], usize> = BTreeMap::new();
+        for draw in 0..30 {
+            let now = Tick {
+                draw,
+                ..Tick::default()
+            };
+            q.ticks.set_now(gpu(), tick, now);
+            run(|to| q.replay.record_draw(to, tick));
+            let drawn = words_u32(&q.replay.drawn);
+            let mut of_batch = vec![];
+            for (i, d) in drawn.chunks_exact(4).enumerate() {
+                let p = i / config.batch;
+                assert!((p * ENVS..(p + 1) * ENVS).contains(&(d[0] as usize)));
+                assert!((d[1] as usize).is_multiple_of(T));
+                assert!(there.contains(&(d[1] as usize / T)), "{d:?}");
+                assert_eq!(d[2..], [T as u32 - 1, 1]);
+                of_batch.push([d[0], d[1]]);
+                *seen.entry([d[0], d[1]]).or_default() += 1;
+            }
+            of_batch.sort_unstable();
+            of_batch.dedup();
+            assert_eq!(of_batch.len(), 2 * config.batch, "twice the same");
+        }
+        assert_eq!(
+            seen.len(),
+            2 * ENVS * there.len(),
+            "each comes at some time"
+        );
+
+        learner.gradients();
+        let q = learner.q();
+        let io = q.env.io();
+        let drawn = words_u32(&q.replay.drawn);
+        let (obs, state, avail) = (read(&io.obs), read(&io.state), read(&io.avail));
+        let (reward, actions) = (read(&io.reward), words_u32(&io.actions));
+        let (over, cut) = (read(&io.terminated), read(&io.truncated));
+        let dead = read(&io.agent_done);
+        let (inputs, columns) = (
+            read(&q.batch.agent_input.region),
+            q.batch.agent_input.stride,
+        );
+        let states = read(&q.batch.state_input.region);
+        let (rewards, ended) = (read(&q.batch.rewards), read(&q.batch.ended));
+        let (done, allowed) = (words_u32(&q.batch.done), read(&q.batch.allowed));
+        let mask = read(&q.loss.batch.part(MASK));
+        let (goal, next) = (read(&q.loss.batch.part(GOAL)), read(&q.loss.next_values));
+        let utilities = read(&q.online.q);
+        let params = read(&q.adam.params);
+        let (slots, stride) = (q.replay.sizes.slots, q.context().stride);
+        let groups = 2 * ENVS;
+        let mut within = 0;
+        for (i, d) in drawn.chunks_exact(4).enumerate() {
+            let (p, b) = (i / config.batch, i % config.batch);
+            let words = &params[p * stride..][..stride];
+            let mut memories = vec![vec![0.0; config.hidden]; AGENTS];
+            let place = |l: usize| (d[1] as usize + l) % CAPACITY * groups + d[0] as usize;
+            let ends = |l: usize| over[place(l)] + cut[place(l)] > 0.0;
+            for l in 0..slots {
+                let row = (p * slots + l) * config.batch + b;
+                assert_eq!(mask[row], f64::from(u8::from(l < T - 1)));
+                if l >= T {
+                    continue;
+                }
+                let at = place(l);
+                assert_eq!(
+                    states[row * q.batch.state_input.stride..][..q.sizes.state],
+                    state[at * q.sizes.state..][..q.sizes.state]
+                );
+                for a in 0..AGENTS {
+                    let i = row * AGENTS + a;
+                    let mut want = obs[(at * AGENTS + a) * SHOWN..][..SHOWN].to_vec();
+                    let mut last = vec![0.0; SHOWN];
+                    if l > 0 && !ends(l - 1) {
+                        last[actions[place(l - 1) * AGENTS + a] as usize] = 1.0;
+                    }
+                    want.extend(last);
+                    want.extend((0..AGENTS).map(|k| f64::from(u8::from(k == a))));
+                    assert_eq!(inputs[i * columns..][..want.len()], want);
+                    assert_eq!(
+                        allowed[i * SHOWN..][..SHOWN],
+                        avail[(at * AGENTS + a) * SHOWN..][..SHOWN]
+                    );
+                    if l < T - 1 {
+                        assert_eq!(done[i], actions[at * AGENTS + a]);
+                    }
+                    // Memory goes on over the end of an episode only where the rule says so.
+                    let forgets = l > 0
+                        && (dead[place(l - 1) * AGENTS + a] > 0.0
+                            || rnn_reset == RnnReset::EpisodeOrAgent && ends(l - 1));
+                    if forgets {
+                        memories[a].fill(0.0);
+                    }
+                    let found = &utilities[i * SHOWN..][..SHOWN];
+                    let want = network::forward(&q.network, words, false, &want, &mut memories[a]);
+                    close(found, &want, 2e-5, "utilities");
+                }
+                if l == T - 1 {
+                    continue;
+                }
+                let paid: f64 = reward[at * AGENTS..][..AGENTS].iter().sum::<f64>() / AGENTS as f64;
+                assert_eq!(rewards[row], paid);
+                let over = if jaxmarl_done_index {
+                    l > 0 && ends(l - 1)
+                } else {
+                    ends(l)
+                };
+                within += usize::from(over);
+                assert_eq!(ended[row], f64::from(u8::from(over)), "{l} of {d:?}");
+                let after = row + config.batch;
+                let bootstrap = if over {
+                    0.0
+                } else {
+                    config.gamma * next[after]
+                };
+                close(&[goal[row]], &[paid + bootstrap], 1e-5, "targets");
+            }
+        }
+        assert!(within > 5, "episodes end within rollouts");
+    }
+}
+
+/// While collecting as while learning: a rollout begins with nothing remembered and no last action. With ε = 0 what was done is what the
+/// networks over the stored rollouts rank first.
+#[test]
+fn rollouts_are_collected_as_they_are_learned_from() {
+    let config = Config {
+        network: Kind::Gru,
+        epsilon_start: 0.0,
+        epsilon_finish: 0.0,
+        ..rollouts(Algo::Vdn)
+    };
+    let mut learner = Either::new(&config);
+    stir(learner.q());
+    (0..5).for_each(|_| learner.update());
+    learner.gradients();
+    let q = learner.q();
+    let (utilities, allowed) = (read(&q.online.q), read(&q.batch.allowed));
+    let (done, mask) = (words_u32(&q.batch.done), read(&q.loss.batch.part(MASK)));
+    let mut steps = 0;
+    for (i, &action) in done.iter().enumerate() {
+        if mask[i / AGENTS] == 0.0 {
+            continue;
+        }
+        steps += 1;
+        let of_row = |n: usize| (utilities[i * SHOWN + n], allowed[i * SHOWN + n]);
+        let there = (0..SHOWN).filter(|&n| of_row(n).1 > 0.0);
+        let top = there.map(|n| of_row(n).0).fold(f64::MIN, f64::max);
+        assert!(of_row(action as usize).0 > top - 1e-5, "row {i}");
+    }
+    assert!(steps > 100);
+}
+
+#[test]
+fn rollouts_are_resumed_and_learned_from() {
+    let config = Config {
+        env: MATCH.into(),
+        seeds: 1,
+        envs: 8,
+        replay: 8 * 400,
+        learning_starts: 200,
+        gradient_steps: 4,
+        learning_rate: 3e-3,
+        gamma: 0.5,
+        td_lambda: 0.0,
+        anneal_lr: false,
+        epsilon_anneal: 2000,
+        target_interval: 20,
+        hidden: 32,
+        optimiser: Optimiser::Radam,
+        adam_eps: 1e-8,
+        rnn_reset: RnnReset::AgentDone,
+        network: Kind::Gru,
+        ..rollouts(Algo::Qmix)
+    };
+    let mut whole = learner(&config);
+    (0..20).for_each(|_| whole.update().expect("updated"));
+    let saved = whole.checkpoint().expect("saved");
+    (0..80).for_each(|_| whole.update().expect("updated"));
+    let mut resumed = learner(&config);
+    resumed.restore(&saved).expect("restored");
+    (0..80).for_each(|_| resumed.update().expect("updated"));
+    let (found, wanted) = (resumed.checkpoint(), whole.checkpoint());
+    let (found, wanted) = (found.expect("saved"), wanted.expect("saved"));
+    let differ: Vec<_> = wanted.keys().filter(|k| found[*k] != wanted[*k]).collect();
+    assert!(
+        differ.is_empty(),
+        "it does not go on as it would have: {differ:?}"
+    );
+    whole.report().expect("reported");
+    (0..10).for_each(|_| whole.update().expect("updated"));
+    let (reports, _) = whole.report().expect("reported");
+    assert!(reports[0].diagnostics.contains_key("replay_rollouts"));
+    // Of five steps; by chance 1.25 to 1.3.
+    let mean = reports[0].episodes.mean_return();
+    assert!(mean > 4.0, "{mean} of 5");
+}
+
+#[test]
+fn what_rollouts_do_not_go_with_is_refused() {
+    let spec = crate::testing::toy(&values(Algo::Vdn)).spec().clone();
+    let refused = |config: Config| {
+        let sizes = crate::sizes::Sizes::new(&config, &spec);
+        sizes.expect_err("refused").to_string()
+    };
+    let short = Config {
+        rollout: 1,
+        ..rollouts(Algo::Vdn)
+    };
+    assert!(refused(short).contains("needs at least 2"));
+    let index = Config {
+        jaxmarl_done_index: true,
+        ..values(Algo::Vdn)
+    };
+    assert!(refused(index).contains("set replay_unit = \"rollouts\""));
+    let soft = Config {
+        optimiser: Optimiser::Radam,
+        ..values(Algo::MeQmix)
+    };
+    assert!(refused(soft).contains("optimiser = \"radam\": me_qmix"));
+}
+
+/// The recipe of JaxMARL's values fits SMAX.
+#[test]
+fn jaxmarls_values_are_a_configuration() {
+    let recipe = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../docs/recipes/jaxmarl-value-baselines.toml"
+    );
+    for algo in ["iql", "vdn", "qmix"] {
+        let chosen = ["env=smax/3m".to_owned(), format!("algo={algo}")];
+        let layers = [
+            Layer::from_file(recipe.as_ref()).expect("a recipe"),
+            Layer::from_assignments("--set", &chosen).expect("assignments"),
+        ];
+        let config = Config::resolve(&layers).expect("resolves");
+        config.check().expect("in range");
+        let options = config.options().expect("options");
+        let spec = merit_sim::registry::spec(&config.env, &options).expect("known");
+        let sizes = ReplaySizes::new(&config, &spec).expect("fits");
+        // 5,000 rollouts, of which each environment has a whole number.
+        let kept = (sizes.capacity - 1) / config.rollout * config.envs;
+        assert_eq!((kept, sizes.slots, sizes.batch), (16 * 312, 128, 32));
+    }
+}
+
+/// Against the formulas of Liu et al. 2020, algorithm 2, in double precision, over the steps in which the variance comes to be trusted.
+#[test]
+fn radam_equals_the_formulas() {
+    const STEPS: usize = 12;
+    let shape = Shape::new(gpu(), 2, 256, 64, &[16], false);
+    let rates = [1e-2_f32, 3e-3];
+    let mut ticks = Ticks::new(gpu(), STEPS);
+    for t in 0..STEPS {
+        let [correction_1, correction_2] = rectified_corrections(t as u64 + 1);
+        let tick = Tick {
+            correction_1,
+            correction_2,
+            anneal: 0.75,
+            ..Tick::default()
+        };
+        ticks.set(t, tick);
+    }
+    ticks.upload(gpu());
+    let epsilon = 1e-8;
+    let config = AdamConfig {
+        epsilon,
+        rule: Optimiser::Radam,
+        max_grad_norm: vec![1e9],
+    };
+    let adam = Adam::new(gpu(), &shape, &[64], &config, &rates, &ticks);
+    let n = 2 * 64;
+    let start = uniform(1, n, -1.0, 1.0);
+    gpu().write(&adam.params, &start);
+    let mut params: Vec<f64> = start.iter().map(|&x| f64::from(x)).collect();
+    let (mut m, mut v) = (vec![0.0; n], vec![0.0; n]);
+    let (beta_1, beta_2): (f64, f64) = (0.9, 0.999);
+    let mut rectified = vec![];
+    for t in 0..STEPS {
+        let grads = uniform(20 + t as u32, shape.chunks() * n, -0.5, 0.5);
+        gpu().write(&adam.partials, &grads);
+        run(|to| {
+            adam.record_norms(to, t);
+            adam.record_step(to, t);
+        });
+        let step = t as i32 + 1;
+        let longest = 2.0 / (1.0 - beta_2) - 1.0;
+        let kept = beta_2.powi(step);
+        let length = longest - 2.0 * f64::from(step) * kept / (1.0 - kept);
+        rectified.push(length >= 5.0);
+        for i in 0..n {
+            let g = f64::from(grads[i]);
+            m[i] = beta_1 * m[i] + (1.0 - beta_1) * g;
+            v[i] = beta_2 * v[i] + (1.0 - beta_2) * g * g;
+            let m_hat = m[i] / (1.0 - beta_1.powi(step));
+            let change = if length >= 5.0 {
+                let up = (length - 4.0) * (length - 2.0) * longest;
+                let down = (longest - 4.0) * (longest - 2.0) * length;
+                (up / down).sqrt() * m_hat / ((v[i] / (1.0 - kept)).sqrt() + epsilon)
+            } else {
+                m_hat
+            };
+            params[i] -= f64::from(rates[i / 64]) * 0.75 * change;
+        }
+        close(&read(&adam.params), &params, 2e-6, &format!("step {t}"));
+    }
+    // Both kinds of steps, in this order.
+    let first = rectified.iter().position(|r| *r).expect("some");
+    assert!((4..8).contains(&first) && rectified[first..].iter().all(|r| *r));
+}
