@@ -24,7 +24,7 @@ const ALL: [Algo; 6] = [
 ];
 
 /// A small run on [`FRAGILE`].
-fn values(algo: Algo) -> Config {
+pub(crate) fn values(algo: Algo) -> Config {
     Config {
         env: FRAGILE.into(),
         total_steps: 1 << 20,
@@ -98,13 +98,13 @@ impl Either {
 }
 
 /// The columns that count of rows.
-fn unpadded(rows: &crate::dense::Rows, columns: usize) -> Vec<f64> {
+pub(crate) fn unpadded(rows: &crate::dense::Rows, columns: usize) -> Vec<f64> {
     let words = read(&rows.region);
     let rows = words.chunks_exact(rows.stride);
     rows.flat_map(|row| row[..columns].to_vec()).collect()
 }
 
-fn words_u32(region: &merit_sim::gpu::Region) -> Vec<u32> {
+pub(crate) fn words_u32(region: &merit_sim::gpu::Region) -> Vec<u32> {
     gpu().read(region).expect("readable")
 }
 
@@ -568,7 +568,7 @@ fn elu(x: f64) -> f64 {
     if x > 0.0 { x } else { x.exp() - 1.0 }
 }
 
-fn sigmoid(x: f64) -> f64 {
+pub(crate) fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 
