@@ -30,13 +30,15 @@ pub struct Alignment {
     pub best: f64,
 }
 
+/// Of an agent's utilities, each with whether it is allowed: the one that a mixer takes beside that of the action.
+pub type Best<'a> = &'a dyn Fn(&[(f32, bool)]) -> f32;
+
 /// What a joint value is made of.
 pub struct Joint<'a> {
     pub decomposition: &'a Decomposition,
     /// `[P, SLOTS, B, A, N]`
     pub q: &'a Region,
-    /// Of an agent's utilities, with whether each is allowed: the one that the mixer takes beside that of the action.
-    pub best: &'a dyn Fn(&[(f32, bool)]) -> f32,
+    pub best: Best<'a>,
 }
 
 /// The last batch, and what ranks its joint actions.

@@ -397,13 +397,13 @@ impl Fop {
             };
             let of_agents = [hidden, net.inputs()];
             let actor_shape = shape(agent_rows, actor_stride, of_agents);
-            let critic_shape = [
-                shape(agent_rows, critic_stride, of_agents),
-                shape(rows, critic_stride, [of_states, sizes.state]),
-            ];
+            let of_utilities = shape(agent_rows, critic_stride, of_agents);
+            let of_mixers = shape(rows, critic_stride, [of_states, sizes.state]);
             // As many partial sums as the weights have that have the most.
-            let critic_shape = critic_shape.into_iter().max_by_key(Shape::chunks);
-            let critic_shape = critic_shape.unwrap_or_else(|| actor_shape.clone());
+            let critic_shape = match of_utilities.chunks() >= of_mixers.chunks() {
+                true => of_utilities,
+                false => of_mixers,
+            };
             let rates = config.each(|m| m.learning_rate as f32);
             let optimiser = |shape: &Shape, ends: &[usize]| {
                 let settings = AdamConfig {

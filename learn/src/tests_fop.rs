@@ -351,10 +351,10 @@ fn targets_losses_and_gradients_equal_the_formulas() {
             let online: Vec<_> = (0..CRITICS)
                 .map(|k| host.utilities(k, base, &host.done))
                 .collect();
-            for k in 0..CRITICS {
+            for (k, online) in online.iter().enumerate() {
                 let found = values_of(&fop.loss.batch.part(fop::soft(k)), p);
                 let soft = format!("{what}: soft values");
-                close(&found[..rows * AGENTS], &online[k].soft, 1e-4, &soft);
+                close(&found[..rows * AGENTS], &online.soft, 1e-4, &soft);
             }
             let of_policies = |words: &[f64]| -> [f64; 2] {
                 let mut sums = [0.0; 2];
