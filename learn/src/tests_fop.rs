@@ -678,6 +678,37 @@ fn runs_repeat_and_go_on_to_the_same_bytes() {
     }
 }
 
+/// Targets are about what the policies do after their step, not before.
+#[test]
+fn next_actions_are_those_of_the_policies_after_their_step() {
+    let config = Config {
+        rollout: 4,
+        learning_starts: 64,
+        learning_rate: 0.05,
+        anneal_lr: false,
+        ..small()
+    };
+    let mut fop = made(&config);
+    (0..6).for_each(|_| fop.update().expect("updated"));
+    let before = read(&fop.actor.adam.params);
+    fop.update().expect("updated");
+    let after = read(&fop.actor.adam.params);
+    let (said, stride) = (read(&fop.log_probs), fop.actor.stride);
+    for p in 0..2 {
+        let host = Host::new(&fop, p);
+        let rows = host.rows() * AGENTS;
+        let said = &said[p * said.len() / 2..][..rows];
+        let far = |words: &[f64]| {
+            let log_policies = host.log_policies(&words[p * stride..]);
+            let pairs = log_policies.iter().zip(&host.next).zip(said);
+            let far = pairs.map(|((l, next), said)| (l[*next as usize] - said).abs());
+            far.fold(0.0, f64::max)
+        };
+        assert!(far(&after) < 1e-4, "{}", far(&after));
+        assert!(far(&before) > 0.01, "{}: nothing moved", far(&before));
+    }
+}
+
 /// The targets are the critics again every so many gradient steps, and stand still between.
 #[test]
 fn the_targets_follow_every_so_often() {
