@@ -104,7 +104,7 @@ impl Actor {
                 .algo
                 .decomposes_values()
                 .then(|| Itself::new(&context, config, env.io()));
-            let behaviour = Behaviour::executing(itself.as_ref());
+            let behaviour = Behaviour::executing(config.algo, itself.as_ref());
             Self {
                 policy: Policy::new(
                     &context,

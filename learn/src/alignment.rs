@@ -5,14 +5,17 @@
 //! an update. The networks are evaluated by burn with the mixer's own function.
 
 use burn::tensor::{Tensor, TensorData, activation};
-use merit_sim::gpu::GpuError;
+use merit_sim::gpu::{Gpu, GpuError, Region};
 
 use crate::LearnError;
 use crate::burn_device::BurnDevice;
-use crate::decomposition::{HyperNet, Utilities};
+use crate::decomposition::{Decomposition, HyperNet, Utilities};
+use crate::dense::Rows;
 use crate::net::Dense;
 use crate::q_learning::QLearner;
 use crate::q_loss::MASK;
+use crate::replay::Batch;
+use crate::sizes::Sizes;
 
 /// States that are looked at, at most.
 const STATES: usize = 16;
@@ -28,34 +31,94 @@ pub struct Alignment {
     pub best: f64,
 }
 
+/// Of an agent's utilities, each with whether it is allowed: the one that a mixer takes beside that of the action.
+pub type Best<'a> = &'a dyn Fn(&[(f32, bool)]) -> f32;
+
+/// What a joint value is made of.
+pub struct Joint<'a> {
+    pub decomposition: &'a Decomposition,
+    /// `[P, SLOTS, B, A, N]`
+    pub q: &'a Region,
+    pub best: Best<'a>,
+    /// `[P, SLOTS, B, A, H]`: what the agents remember, where the decomposition has networks of it ([`crate::qtran`]).
+    pub hidden: Option<&'a Rows>,
+}
+
+/// The last batch, and what ranks its joint actions.
+pub struct Ranked<'a> {
+    pub gpu: &'a Gpu,
+    pub sizes: &'a Sizes,
+    pub batch: &'a Batch,
+    /// `[P, SLOTS, B]`
+    pub mask: &'a Region,
+    /// `[P, SLOTS, B, A, N]`: agents do what is largest here.
+    pub preferences: &'a Region,
+    /// `[P, stride]`: of the mixers' networks.
+    pub params: &'a Region,
+    /// The joint value is the least of these.
+    pub joint: &'a [Joint<'a>],
+}
+
 /// Of every member; nothing where joint actions are too many or no batch has been drawn. Waits for the device.
 ///
 /// # Errors
 /// [`LearnError`].
 pub fn alignment(q: &QLearner) -> Result<Option<Vec<Alignment>>, LearnError> {
-    let (s, mixing) = (&q.sizes, q.decomposition.mixing);
+    // Independent learners have no joint value.
+    if q.decomposition.values != 1 {
+        return Ok(None);
+    }
+    let joint = Joint {
+        decomposition: &q.decomposition,
+        q: &q.online.q,
+        best: &|utilities| {
+            let allowed = utilities.iter().filter(|(_, allowed)| *allowed);
+            allowed.map(|(q, _)| *q).fold(f32::MIN, f32::max)
+        },
+        hidden: Some(&q.online.hidden),
+    };
+    of_batch(&Ranked {
+        gpu: &q.gpu,
+        sizes: &q.sizes,
+        batch: &q.batch,
+        mask: &q.loss.batch.part(MASK),
+        preferences: &q.online.q,
+        params: &q.adam.params,
+        joint: &[joint],
+    })
+}
+
+/// As [`alignment`], of what ranks a batch's joint actions.
+///
+/// # Errors
+/// [`LearnError`].
+pub fn of_batch(ranked: &Ranked<'_>) -> Result<Option<Vec<Alignment>>, LearnError> {
+    let s = ranked.sizes;
     let actions = s.outputs();
     let joint = u32::try_from(s.agents)
         .ok()
         .and_then(|agents| actions.checked_pow(agents))
         .filter(|n| *n <= ROWS);
-    // Independent learners have no joint value.
-    let Some(joint) = joint.filter(|_| q.decomposition.values == 1) else {
+    let Some(joint) = joint else {
         return Ok(None);
     };
-    let rows = q.replay.sizes.rows();
-    let burn = BurnDevice::new(&q.gpu)?;
-    let read =
-        |region: &merit_sim::gpu::Region| -> Result<Vec<f32>, GpuError> { q.gpu.read(region) };
-    let (utilities, allowed) = (read(&q.online.q)?, read(&q.batch.allowed)?);
-    let hidden = read(&q.online.hidden.region)?;
-    let (states, mask) = (
-        read(&q.batch.state_input.region)?,
-        read(&q.loss.batch.part(MASK))?,
-    );
-    let params = read(&q.adam.params)?;
+    let batch = ranked.batch;
+    let rows = batch.state_shape.rows;
+    let burn = BurnDevice::new(ranked.gpu)?;
+    let read = |region: &Region| -> Result<Vec<f32>, GpuError> { ranked.gpu.read(region) };
+    let (preferences, allowed) = (read(ranked.preferences)?, read(&batch.allowed)?);
+    let utilities = ranked.joint.iter().map(|j| read(j.q));
+    let utilities = utilities.collect::<Result<Vec<_>, _>>()?;
+    let hidden = ranked.joint.iter().map(|j| match j.hidden {
+        Some(rows) if !j.decomposition.own.nets.is_empty() => read(&rows.region),
+        _ => Ok(vec![]),
+    });
+    let hidden = hidden.collect::<Result<Vec<_>, _>>()?;
+    let (states, mask) = (read(&batch.state_input.region)?, read(ranked.mask)?);
+    let params = read(ranked.params)?;
     let stride = params.len() / s.members;
-    let (width, per_row) = (q.batch.state_input.stride, s.agents * actions);
+    let (width, per_row) = (batch.state_input.stride, s.agents * actions);
+    let sees_actions = ranked.joint.iter().any(|j| j.decomposition.joint());
 
     let mut found = Vec::new();
     for p in 0..s.members {
@@ -65,108 +128,103 @@ pub fn alignment(q: &QLearner) -> Result<Option<Vec<Alignment>>, LearnError> {
         }
         // Spread over the batch: its first slots, then later ones.
         let count = steps.len().min(STATES).min(ROWS / joint).max(1);
-        let chosen = (0..count).map(|i| p * rows + steps[i * steps.len() / count]);
-        let (mut state, mut with_actions, mut taken, mut best) = (vec![], vec![], vec![], vec![]);
+        let chosen: Vec<usize> = (0..count)
+            .map(|i| p * rows + steps[i * steps.len() / count])
+            .collect();
+        let (mut state, mut with_actions) = (vec![], vec![]);
+        let (mut taken, mut best) = (
+            vec![vec![]; ranked.joint.len()],
+            vec![vec![]; ranked.joint.len()],
+        );
         let (mut may, mut mode) = (vec![], vec![]);
-        // Of QTRAN: what every agent remembers, with each of its actions, and the states again.
-        let (mut seen, mut of_states) = (vec![], vec![]);
-        for row in chosen {
+        for &row in &chosen {
             let at = row * per_row;
-            let of_agent = |a: usize, n: usize| {
-                let i = at + a * actions + n;
-                (utilities[i], allowed[i] > 0.0)
-            };
+            let may_do = |a: usize, n: usize| allowed[at + a * actions + n] > 0.0;
             let firsts: Vec<usize> = (0..s.agents)
                 .map(|a| {
-                    let there = (0..actions).filter(|&n| of_agent(a, n).1);
+                    let there = (0..actions).filter(|&n| may_do(a, n));
+                    let of = |n: &usize| preferences[at + a * actions + n];
                     // The first of several.
-                    let first = there
-                        .rev()
-                        .max_by(|x, y| of_agent(a, *x).0.total_cmp(&of_agent(a, *y).0));
+                    let first = there.rev().max_by(|x, y| of(x).total_cmp(&of(y)));
                     first.unwrap_or(0)
                 })
                 .collect();
-            for a in 0..s.agents {
-                let remembers = &hidden[(row * s.agents + a) * q.online.hidden.stride..];
-                for n in 0..actions {
-                    seen.extend_from_slice(&remembers[..q.online.hidden.stride]);
-                    seen.extend((0..actions).map(|k| f32::from(u8::from(k == n))));
-                }
-            }
-            of_states.push(&states[row * width..][..s.state]);
+            let bests: Vec<Vec<f32>> = ranked
+                .joint
+                .iter()
+                .zip(&utilities)
+                .map(|(joint, q)| {
+                    let of_agent = |a: usize| {
+                        let each = (0..actions).map(|n| (q[at + a * actions + n], may_do(a, n)));
+                        (joint.best)(&each.collect::<Vec<_>>())
+                    };
+                    (0..s.agents).map(of_agent).collect()
+                })
+                .collect();
             for u in 0..joint {
                 let action = |a: usize| u / actions.pow(a as u32) % actions;
                 let here = &states[row * width..][..s.state];
                 state.extend_from_slice(here);
-                if q.decomposition.joint() {
+                if sees_actions {
                     with_actions.extend_from_slice(here);
                     let one_hot = (0..per_row)
                         .map(|k| f32::from(u8::from(action(k / actions) == k % actions)));
                     with_actions.extend(one_hot);
                 }
-                taken.extend((0..s.agents).map(|a| of_agent(a, action(a)).0));
-                best.extend((0..s.agents).map(|a| of_agent(a, firsts[a]).0));
-                may.push((0..s.agents).all(|a| of_agent(a, action(a)).1));
+                for (j, q) in utilities.iter().enumerate() {
+                    taken[j].extend((0..s.agents).map(|a| q[at + a * actions + action(a)]));
+                    best[j].extend(&bests[j]);
+                }
+                may.push((0..s.agents).all(|a| may_do(a, action(a))));
                 mode.push((0..s.agents).all(|a| action(a) == firsts[a]));
             }
         }
         let n = count * joint;
-        let tensor_of = |data: Vec<f32>, rows: usize, width: usize| {
-            Tensor::<3>::from_data(TensorData::new(data, [1, rows, width]), &burn.device)
-        };
-        let tensor = |data: Vec<f32>, width: usize| tensor_of(data, n, width);
-        let host = |values: Tensor<3>| -> Result<Vec<f32>, LearnError> {
-            let values = values.into_data().try_to_vec();
-            values.map_err(|e| LearnError::Burn(format!("reading joint values: {e:?}")))
+        let tensor = |data: Vec<f32>, width: usize| {
+            Tensor::<3>::from_data(TensorData::new(data, [1, n, width]), &burn.device)
         };
         let inputs = [
             tensor(state, s.state),
-            match q.decomposition.joint() {
+            match sees_actions {
                 true => tensor(with_actions, s.state + per_row),
                 false => tensor(vec![0.0; n], 1),
             },
         ];
         let words = &params[p * stride..(p + 1) * stride];
-        let nets = &q.decomposition.nets[..mixing];
-        let mut outputs: Vec<_> = nets
-            .iter()
-            .map(|net| evaluate(&burn, net, words, &inputs[usize::from(net.sees_actions)]))
-            .collect();
-        if let [agent, team] = &q.decomposition.own.nets[..] {
-            let rows = count * s.agents * actions;
-            let columns = q.online.hidden.stride + actions;
-            let codes = host(evaluate(
-                &burn,
-                agent,
-                words,
-                &tensor_of(seen, rows, columns),
-            ))?;
-            let code = agent.outputs();
-            let mut joined = Vec::with_capacity(n * (code + s.state));
-            for (i, state) in of_states.iter().enumerate() {
-                for u in 0..joint {
-                    let of_agent = |a: usize| {
-                        let action = u / actions.pow(a as u32) % actions;
-                        &codes[((i * s.agents + a) * actions + action) * code..][..code]
-                    };
-                    joined.extend(
-                        (0..code).map(|c| (0..s.agents).map(|a| of_agent(a)[c]).sum::<f32>()),
-                    );
-                    joined.extend_from_slice(state);
-                }
+        let mut values = vec![f32::MAX; n];
+        let of_joint = taken.into_iter().zip(best).zip(&hidden);
+        for (value_of, ((taken, best), hidden)) in ranked.joint.iter().zip(of_joint) {
+            let nets = &value_of.decomposition.nets[..value_of.decomposition.mixing];
+            let mut outputs: Vec<_> = nets
+                .iter()
+                .map(|net| evaluate(&burn, net, words, &inputs[usize::from(net.sees_actions)]))
+                .collect();
+            if let ([agent, team], Some(rows)) =
+                (&value_of.decomposition.own.nets[..], value_of.hidden)
+            {
+                let seen = chosen.iter().map(|&row| Seen {
+                    remembers: &hidden[row * s.agents * rows.stride..][..s.agents * rows.stride],
+                    state: &states[row * width..][..s.state],
+                });
+                let seen: Vec<_> = seen.collect();
+                outputs.push(own_joint(
+                    &burn,
+                    words,
+                    [agent, team],
+                    &seen,
+                    [s.agents, actions],
+                )?);
             }
-            outputs.push(evaluate(
-                &burn,
-                team,
-                words,
-                &tensor(joined, code + s.state),
-            ));
+            let of_agents = Utilities {
+                taken: tensor(taken, s.agents),
+                best: tensor(best, s.agents),
+            };
+            let found = host((value_of.decomposition.mix)(&of_agents, &outputs))?;
+            values
+                .iter_mut()
+                .zip(found)
+                .for_each(|(value, x)| *value = value.min(x));
         }
-        let of_agents = Utilities {
-            taken: tensor(taken, s.agents),
-            best: tensor(best, s.agents),
-        };
-        let values = host((q.decomposition.mix)(&of_agents, &outputs))?;
         let (mut gap, mut top_sum) = (0.0, 0.0);
         for i in 0..count {
             let of_state = i * joint..(i + 1) * joint;
@@ -185,6 +243,59 @@ pub fn alignment(q: &QLearner) -> Result<Option<Vec<Alignment>>, LearnError> {
         found.push(Alignment { gap, best: top_sum });
     }
     Ok(Some(found))
+}
+
+fn host(values: Tensor<3>) -> Result<Vec<f32>, LearnError> {
+    let values = values.into_data().try_to_vec();
+    values.map_err(|e| LearnError::Burn(format!("reading joint values: {e:?}")))
+}
+
+/// A state that is looked at.
+struct Seen<'a> {
+    /// `[A, H]`
+    remembers: &'a [f32],
+    state: &'a [f32],
+}
+
+/// QTRAN's joint value of every joint action, `[1, states * joint actions, 1]`: a network of the sum of the agents' codes, and of the state.
+fn own_joint(
+    burn: &BurnDevice,
+    words: &[f32],
+    [agent, team]: [&HyperNet; 2],
+    seen: &[Seen<'_>],
+    [agents, actions]: [usize; 2],
+) -> Result<Tensor<3>, LearnError> {
+    let tensor = |data: Vec<f32>, width: usize| {
+        let rows = data.len() / width;
+        Tensor::<3>::from_data(TensorData::new(data, [1, rows, width]), &burn.device)
+    };
+    let (memory, code) = (agent.layers[0].inputs - actions, agent.outputs());
+    let mut with_action = Vec::new();
+    for remembers in seen.iter().flat_map(|s| s.remembers.chunks_exact(memory)) {
+        for n in 0..actions {
+            with_action.extend_from_slice(remembers);
+            with_action.extend((0..actions).map(|k| f32::from(u8::from(k == n))));
+        }
+    }
+    let codes = host(evaluate(
+        burn,
+        agent,
+        words,
+        &tensor(with_action, memory + actions),
+    ))?;
+    let mut joined = Vec::new();
+    for (i, seen) in seen.iter().enumerate() {
+        for u in 0..actions.pow(agents as u32) {
+            let of_agent = |a: usize| {
+                let action = u / actions.pow(a as u32) % actions;
+                &codes[((i * agents + a) * actions + action) * code..][..code]
+            };
+            joined.extend((0..code).map(|c| (0..agents).map(|a| of_agent(a)[c]).sum::<f32>()));
+            joined.extend_from_slice(seen.state);
+        }
+    }
+    let width = joined.len() / (seen.len() * actions.pow(agents as u32));
+    Ok(evaluate(burn, team, words, &tensor(joined, width)))
 }
 
 /// A member's network, ReLU between its layers.

@@ -23,6 +23,8 @@ pub struct Contents<'a> {
     pub parameters: Vec<Parameters<'a>>,
     /// Device memory that is saved as it is: name, region, shape.
     pub memory: Vec<(String, Region, Vec<usize>)>,
+    /// The same of whole numbers.
+    pub whole: Vec<(String, Region, Vec<usize>)>,
 }
 
 impl Contents<'_> {
@@ -45,6 +47,10 @@ impl Contents<'_> {
         for (name, region, shape) in &self.memory {
             let (shape, data) = (shape.clone(), self.gpu.read(region)?);
             checkpoint.insert(name.clone(), Array::F32 { shape, data });
+        }
+        for (name, region, shape) in &self.whole {
+            let (shape, data) = (shape.clone(), self.gpu.read(region)?);
+            checkpoint.insert(name.clone(), Array::U32 { shape, data });
         }
         let snapshot = env.snapshot(self.gpu)?;
         checkpoint.insert(
@@ -83,6 +89,14 @@ impl Contents<'_> {
             )),
             _ => Err(wrong(name, "does not hold f32")),
         };
+        let whole_numbers = |name: &str, shape: &[usize]| match find(name)? {
+            Array::U32 { shape: found, data } if found == shape => Ok(data),
+            Array::U32 { shape: found, .. } => Err(wrong(
+                name,
+                &format!("has shape {found:?}, this run needs {shape:?}"),
+            )),
+            _ => Err(wrong(name, "does not hold u32")),
+        };
         // Everything is looked at before anything is written.
         let mut parameters = Vec::new();
         for of in &self.parameters {
@@ -100,6 +114,10 @@ impl Contents<'_> {
         let contents: Vec<_> = memory
             .map(|(name, _, shape)| floats(name, shape))
             .collect::<Result<_, _>>()?;
+        let whole = self.whole.iter();
+        let whole: Vec<_> = whole
+            .map(|(name, _, shape)| whole_numbers(name, shape))
+            .collect::<Result<_, _>>()?;
         let Array::U64 { data: counters, .. } = find("counters")? else {
             return Err(wrong("counters", "does not hold u64"));
         };
@@ -115,6 +133,9 @@ impl Contents<'_> {
             self.gpu.write(region, &words);
         }
         for ((_, region, _), data) in self.memory.iter().zip(contents) {
+            self.gpu.write(region, data);
+        }
+        for ((_, region, _), data) in self.whole.iter().zip(whole) {
             self.gpu.write(region, data);
         }
         Ok(updates_done)

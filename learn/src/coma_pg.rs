@@ -445,6 +445,7 @@ impl ComaPg {
                 parameters("target", &critic.net, &critic.target),
             ],
             memory,
+            whole: vec![],
         }
     }
 }

@@ -42,6 +42,8 @@ pub enum Algo {
     MeQmix,
     /// QPLEX with such policies.
     MeQplex,
+    /// Soft actor-critic with a factorised joint value and policies of their own.
+    Fop,
 }
 
 impl Algo {
@@ -61,6 +63,7 @@ impl Algo {
             Self::Qtran => "qtran",
             Self::MeQmix => "me_qmix",
             Self::MeQplex => "me_qplex",
+            Self::Fop => "fop",
         }
     }
 
@@ -75,7 +78,13 @@ impl Algo {
                 | Self::Qtran
                 | Self::MeQmix
                 | Self::MeQplex
+                | Self::Fop
         )
+    }
+
+    /// Whether what its agents' network puts out are a policy's logits, or parameters, and not utilities.
+    pub fn has_actor(self) -> bool {
+        !self.decomposes_values() || self == Self::Fop
     }
 
     /// Whether its policies are softmax policies with a temperature (`me_igm.md`).
@@ -133,6 +142,16 @@ pub enum EntropyEstimate {
     Exact,
     /// −log π of the actions that were done.
     Stored,
+}
+
+/// The entropy in the targets of FOP's critics (`me_igm.md` §10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FopEntropy {
+    /// −α mean_i ln π_i, not discounted, as in the public code.
+    Code,
+    /// −γ α Σ_i ln π_i.
+    Principled,
 }
 
 /// The kind of network.
@@ -321,7 +340,7 @@ pub struct Config {
     /// `coma_pg`: steps of the critic between two copies to the target network, rounded up to whole updates. Value decomposition: gradient
     /// steps between them.
     pub target_interval: u64,
-    /// `coma_pg`: width of the critic's hidden layers.
+    /// `coma_pg`, FOP: width of the critic's hidden layers.
     pub critic_hidden: usize,
     /// `coma_pg` and value decomposition.
     pub optimiser: Optimiser,
@@ -370,6 +389,13 @@ pub struct Config {
     pub temperature_init: f64,
     /// ME-IGM: halve the weight of a TD step that moves the joint value away from the sum of the transforms.
     pub weighted_td: bool,
+
+    /// FOP: where the temperature, which begins with `temperature_init`, ends, …
+    pub temperature_finish: f64,
+    /// … and the environment steps (per member) over which it falls linearly.
+    pub temperature_anneal: u64,
+    /// FOP: the entropy in the critics' targets.
+    pub fop_entropy: FopEntropy,
 
     /// Environment steps (per member) over which the weight of shaped rewards falls linearly from 1 to 0, in environments
     /// that have them (JaxMARL's Overcooked: 2.5M); 0 leaves the environment's own coefficient.
@@ -471,6 +497,9 @@ impl Default for Config {
             temperature_lr: 0.3,
             temperature_init: 1.0,
             weighted_td: false,
+            temperature_finish: 0.05,
+            temperature_anneal: 90_000,
+            fop_entropy: FopEntropy::Code,
             reward_shaping_horizon: 0,
             log_every: 10_000,
             checkpoint_every: 200_000,
@@ -653,6 +682,7 @@ const PRESETS: &[(&str, &str)] = &[
     ("brax.mappo", include_str!("../../configs/brax.mappo.toml")),
     ("coma", include_str!("../../configs/coma.toml")),
     ("coma_pg", include_str!("../../configs/coma_pg.toml")),
+    ("fop", include_str!("../../configs/fop.toml")),
     ("gpae", include_str!("../../configs/gpae.toml")),
     (
         "mabrax.ippo",
@@ -704,6 +734,11 @@ fn presets(env: &str, algo: &str) -> Result<Vec<Layer>, ConfigError> {
             format!("{family}.value_decomposition"),
             format!("{env}.value_decomposition"),
         ],
+        // Rewards and states of a family suit whoever learns a joint value.
+        "fop" => vec![
+            format!("{family}.value_decomposition"),
+            format!("{env}.value_decomposition"),
+        ],
         _ => vec![],
     };
     wanted.extend([
@@ -727,12 +762,13 @@ fn choices(key: &str) -> Option<&'static [&'static str]> {
     match key {
         "algo" => Some(&[
             "ippo", "mappo", "coma", "coma_pg", "dae", "gpae", "iql", "vdn", "qmix", "qplex",
-            "qtran", "me_qmix", "me_qplex",
+            "qtran", "me_qmix", "me_qplex", "fop",
         ]),
         "positivity" => Some(&["abs", "softplus", "square"]),
         "transform" => Some(&["affine", "mlp2", "residual", "identity", "mlp"]),
         "soft_next" => Some(&["resample", "stored"]),
         "entropy_estimate" => Some(&["exact", "stored"]),
+        "fop_entropy" => Some(&["code", "principled"]),
         "reuse_steps" => Some(&["same", "all"]),
         "replay_unit" => Some(&["episodes", "rollouts"]),
         "optimiser" => Some(&["adam", "rmsprop", "radam"]),
@@ -771,16 +807,20 @@ impl Config {
                 self.algo == Algo::ComaPg
                     || self.algo.decomposes_values() && !self.algo.max_entropy()
             }
-            "critic_hidden" => self.algo == Algo::ComaPg,
-            "mixing_embed" => matches!(self.algo, Algo::Qmix | Algo::MeQmix | Algo::Qtran),
+            "critic_hidden" => matches!(self.algo, Algo::ComaPg | Algo::Fop),
+            "mixing_embed" => matches!(
+                self.algo,
+                Algo::Qmix | Algo::MeQmix | Algo::Qtran | Algo::Fop
+            ),
             "positivity" => matches!(self.algo, Algo::Qmix | Algo::MeQmix),
             "opt_coef" | "nopt_coef" => self.algo == Algo::Qtran,
             "hyper_hidden" => self.algo.duplex() || matches!(self.algo, Algo::Qmix | Algo::MeQmix),
-            "attention_kernels" | "attention_layers" | "attention_hidden" => self.algo.duplex(),
+            "attention_kernels" => self.algo.duplex() || self.algo == Algo::Fop,
+            "attention_layers" | "attention_hidden" => self.algo.duplex(),
             "transform" | "transform_hidden" | "soft_next" | "target_entropy"
-            | "entropy_estimate" | "temperature_lr" | "temperature_init" | "weighted_td" => {
-                self.algo.max_entropy()
-            }
+            | "entropy_estimate" | "temperature_lr" | "weighted_td" => self.algo.max_entropy(),
+            "temperature_init" => self.algo.max_entropy() || self.algo == Algo::Fop,
+            "temperature_finish" | "temperature_anneal" | "fop_entropy" => self.algo == Algo::Fop,
             "obs_with_agent_id"
             | "log_std_init"
             | "epochs"
@@ -931,6 +971,7 @@ impl Config {
         weight("target_entropy", self.target_entropy)?;
         weight("temperature_lr", self.temperature_lr)?;
         positive("temperature_init", self.temperature_init)?;
+        positive("temperature_finish", self.temperature_finish)?;
         weight("ent_coef", self.ent_coef)?;
         weight("vf_coef", self.vf_coef)?;
 
@@ -1120,6 +1161,7 @@ mod tests {
             "transform",
             "soft_next",
             "entropy_estimate",
+            "fop_entropy",
             "optimiser",
             "reuse_steps",
         ] {
@@ -1137,7 +1179,7 @@ mod tests {
         );
         assert_eq!(
             error(&["algo=mapo"]),
-            "--set: `algo` cannot be `mapo`; it takes ippo, mappo, coma, coma_pg, dae, gpae, iql, vdn, qmix, qplex, qtran, me_qmix or me_qplex, did you mean `mappo`?"
+            "--set: `algo` cannot be `mapo`; it takes ippo, mappo, coma, coma_pg, dae, gpae, iql, vdn, qmix, qplex, qtran, me_qmix, me_qplex or fop, did you mean `mappo`?"
         );
         assert_eq!(
             error(&["envs=-4"]),

@@ -71,7 +71,7 @@ impl HyperNet {
 pub struct Utilities {
     /// Of the actions in question.
     pub taken: Tensor<3>,
-    /// Of the best allowed ones. No gradient flows through them.
+    /// Of the best allowed ones, or soft values. No gradient flows through them.
     pub best: Tensor<3>,
 }
 

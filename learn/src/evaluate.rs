@@ -111,7 +111,7 @@ impl Evaluation {
                 .algo
                 .decomposes_values()
                 .then(|| Itself::new(&context, config, env.io()));
-            let behaviour = Behaviour::executing(itself.as_ref());
+            let behaviour = Behaviour::executing(config.algo, itself.as_ref());
             let policy = Policy::new(
                 &context,
                 net,

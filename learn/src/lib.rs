@@ -18,6 +18,7 @@ pub mod dense;
 pub mod diagnostics;
 pub mod distribution;
 pub mod evaluate;
+pub mod fop;
 pub mod gae;
 pub mod gaussian;
 pub mod gpae;
@@ -33,6 +34,7 @@ pub mod mappo;
 pub mod me_igm;
 pub mod minibatch;
 pub mod net;
+pub mod off_policy;
 pub mod policy;
 pub mod population;
 pub mod ppo;
@@ -57,6 +59,8 @@ mod tests;
 mod tests_coma;
 #[cfg(test)]
 mod tests_credit;
+#[cfg(test)]
+mod tests_fop;
 #[cfg(test)]
 mod tests_qtran;
 #[cfg(test)]
@@ -150,5 +154,6 @@ pub fn make(gpu: &Gpu, config: &config::Config) -> Result<Box<dyn learner::Learn
             Box::new(q_learning::DoubleQ::new(gpu, config, env)?)
         }
         Algo::MeQmix | Algo::MeQplex => Box::new(me_igm::MeIgm::new(gpu, config, env)?),
+        Algo::Fop => Box::new(fop::Fop::new(gpu, config, env)?),
     })
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use merit_sim::env::{ActionSpace, EnvIo};
 use merit_sim::gpu::{Gpu, Region};
 
-use crate::config::{Config, RnnReset};
+use crate::config::{Algo, Config, RnnReset};
 use crate::dense::{Activate, input_blocks};
 use crate::gaussian::DENSITY;
 use crate::kernel::{Bind, Constants, Kernel, Recorder, Ticks};
@@ -214,13 +214,13 @@ pub struct Behaviour<'a> {
 }
 
 impl<'a> Behaviour<'a> {
-    /// What is executed when nothing is explored: the distribution, or of an agent that is told of itself its largest utility.
-    pub fn executing(itself: Option<&'a Itself>) -> Self {
+    /// What is executed when nothing is explored: the distribution of an actor, else the largest utility.
+    pub fn executing(algo: Algo, itself: Option<&'a Itself>) -> Self {
         Self {
             itself,
-            choice: match itself {
-                Some(_) => Choice::EpsilonGreedy,
-                None => Choice::Distribution,
+            choice: match algo.has_actor() {
+                true => Choice::Distribution,
+                false => Choice::EpsilonGreedy,
             },
         }
     }

@@ -967,6 +967,7 @@ impl Ppo {
             members: self.sizes.members,
             parameters: vec![parameters],
             memory: self.saved(),
+            whole: vec![],
         }
     }
 

@@ -776,7 +776,7 @@ impl QLearner {
     /// Device memory that is saved as it is: name, region, shape, whether whole numbers.
     fn saved(&self) -> Vec<(String, Region, Vec<usize>, bool)> {
         let (s, io) = (&self.sizes, self.env.io());
-        let (envs, slots) = (s.members * s.envs, self.replay.sizes.capacity);
+        let envs = s.members * s.envs;
         let params = vec![s.members, self.stride];
         let mut saved = vec![
             (
@@ -804,24 +804,7 @@ impl QLearner {
                 false,
             ),
         ];
-        for (name, region, words, whole) in [
-            ("replay.obs", &io.obs, s.rows() * s.obs, false),
-            ("replay.state", &io.state, envs * s.state, false),
-            (
-                "replay.avail",
-                &io.avail,
-                s.rows() * s.actions.mask(),
-                false,
-            ),
-            ("replay.actions", &io.actions, s.rows(), true),
-            ("replay.reward", &io.reward, s.rows(), false),
-            ("replay.terminated", &io.terminated, envs, false),
-            ("replay.truncated", &io.truncated, envs, false),
-            ("replay.agent_done", &io.agent_done, s.rows(), false),
-        ] {
-            let region = region.part(0, slots * words);
-            saved.push((name.to_owned(), region, vec![slots, words], whole));
-        }
+        saved.extend(self.replay.ring(io, s));
         for (name, region, shape, whole) in self.replay.saved() {
             saved.push((name.to_owned(), region.clone(), shape, whole));
         }

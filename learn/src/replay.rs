@@ -312,6 +312,31 @@ impl Replay {
         ]
     }
 
+    /// The ring, which is the environments' memory: name, region, shape, whether whole numbers.
+    pub fn ring(&self, io: &EnvIo, s: &Sizes) -> Vec<(String, Region, Vec<usize>, bool)> {
+        let (envs, slots) = (s.members * s.envs, self.sizes.capacity);
+        let all = [
+            ("replay.obs", &io.obs, s.rows() * s.obs, false),
+            ("replay.state", &io.state, envs * s.state, false),
+            (
+                "replay.avail",
+                &io.avail,
+                s.rows() * s.actions.mask(),
+                false,
+            ),
+            ("replay.actions", &io.actions, s.rows(), true),
+            ("replay.reward", &io.reward, s.rows(), false),
+            ("replay.terminated", &io.terminated, envs, false),
+            ("replay.truncated", &io.truncated, envs, false),
+            ("replay.agent_done", &io.agent_done, s.rows(), false),
+        ];
+        let saved = all.map(|(name, region, words, whole)| {
+            let region = region.part(0, slots * words);
+            (name.to_owned(), region, vec![slots, words], whole)
+        });
+        Vec::from(saved)
+    }
+
     /// `[P, E, 2]`: episodes so far, and the first that is there.
     pub fn counts(&self) -> &Region {
         &self.counts
@@ -358,14 +383,66 @@ pub struct Batch {
     pub agent_shape: Shape,
     pub state_shape: Shape,
     live: Kernel,
-    agents: Kernel,
+    agents: GatherAgents,
     states: Kernel,
     joint: Option<[Kernel; 2]>,
     outcomes: Kernel,
     agent_rows: usize,
     members: usize,
-    /// Workgroups of the gathering of agents, of states and of states with actions.
+    /// Workgroups of the gathering of states and of states with actions.
+    groups: [usize; 2],
+}
+
+/// From what was drawn to the inputs of a network of the agents.
+pub struct GatherAgents {
+    kernel: Kernel,
     groups: [usize; 3],
+}
+
+impl GatherAgents {
+    /// `input: [P, SLOTS, B, A, columns]` with the rows of `shape`; `told`: whether the last action and the agent's number follow the
+    /// observation.
+    pub fn new(
+        c: &Context<'_>,
+        io: &EnvIo,
+        replay: &Replay,
+        shape: &Shape,
+        input: &Rows,
+        [last_action, agent_id]: [bool; 2],
+    ) -> Self {
+        let (gpu, s) = (c.gpu, c.sizes);
+        let groups = (shape.rows * input.stride).div_ceil(64).min(GATHER_GROUPS);
+        let constants = episode_constants(s, &replay.sizes)
+            .uint("ROWS", shape.rows)
+            .uint("INPUT", input.stride)
+            .uint("OBS", s.obs)
+            .uint("ACTION", if last_action { s.outputs() } else { 0 })
+            .uint("ID", if agent_id { s.agents } else { 0 })
+            .uint("THREADS", 64 * groups)
+            .uint("DRAWN", 4)
+            .uint("LIVE", 7);
+        let live = shape.live_rows(None);
+        let mut binds = vec![
+            Bind::Read(&io.obs),
+            Bind::Read(&replay.kept_obs),
+            Bind::Read(&io.actions),
+            Bind::Write(&input.region),
+            Bind::Read(&replay.drawn),
+            Bind::Read(&io.terminated),
+            Bind::Read(&io.truncated),
+        ];
+        binds.extend(live.as_ref().map(Bind::Read));
+        let file = include_str!("../../shaders/learn/gather_agents.wgsl");
+        let files = [EPISODES, shape.live_file(), file];
+        Self {
+            kernel: Kernel::new(gpu, "gather_agents", &constants, &files, &binds),
+            groups: [groups, s.members, 1],
+        }
+    }
+
+    pub fn record(&self, to: &mut Recorder) {
+        self.kernel.record(to, 0, self.groups);
+    }
 }
 
 impl Batch {
@@ -450,41 +527,13 @@ impl Batch {
         ];
         let live = Kernel::new(gpu, "live_steps", &constants, &[file], &binds);
 
-        let (of_agent_rows, of_state_rows) = (live_agents.rows(None), live_states.rows(None));
+        let of_state_rows = live_states.rows(None);
         let groups = |rows: usize, stride: usize| (rows * stride).div_ceil(64).min(GATHER_GROUPS);
         let threads = |rows: usize, stride: usize| 64 * groups(rows, stride);
         let episodes = episode_constants(s, r);
         let live_file = agent_shape.live_file();
-        let constants = episodes
-            .clone()
-            .uint("ROWS", agent_rows)
-            .uint("INPUT", agent_input.stride)
-            .uint("OBS", s.obs)
-            .uint(
-                "ACTION",
-                if config.obs_last_action {
-                    s.outputs()
-                } else {
-                    0
-                },
-            )
-            .uint("ID", if config.obs_agent_id { s.agents } else { 0 })
-            .uint("THREADS", threads(agent_rows, agent_input.stride))
-            .uint("DRAWN", 4)
-            .uint("LIVE", 5);
-        let binds = [
-            Bind::Read(&io.obs),
-            Bind::Read(&replay.kept_obs),
-            Bind::Read(&io.actions),
-            Bind::Write(&agent_input.region),
-            Bind::Read(&replay.drawn),
-            Bind::Read(&of_agent_rows),
-            Bind::Read(&io.terminated),
-            Bind::Read(&io.truncated),
-        ];
-        let file = include_str!("../../shaders/learn/gather_agents.wgsl");
-        let files = [EPISODES, live_file, file];
-        let agents = Kernel::new(gpu, "gather_agents", &constants, &files, &binds);
+        let told = [config.obs_last_action, config.obs_agent_id];
+        let agents = GatherAgents::new(c, io, replay, &agent_shape, &agent_input, told);
 
         let of_states = |rows: &Rows, actions: &Region, joint: usize| {
             let constants = episodes
@@ -562,7 +611,6 @@ impl Batch {
         let joint_stride = joint_input.as_ref().map_or(0, |[rows, _]| rows.stride);
         Ok(Self {
             groups: [
-                groups(agent_rows, agent_input.stride),
                 groups(state_rows, state_input.stride),
                 groups(state_rows, joint_stride),
             ],
@@ -590,11 +638,11 @@ impl Batch {
 
     /// From what was drawn to what the networks read.
     pub fn record_gather(&self, to: &mut Recorder) {
-        let [agents, states, joint] = self.groups;
+        let [states, joint] = self.groups;
         self.live.record(to, 0, [1, 1, 1]);
         self.outcomes
             .record(to, 0, [self.agent_rows.div_ceil(64), self.members, 1]);
-        self.agents.record(to, 0, [agents, self.members, 1]);
+        self.agents.record(to);
         self.states.record(to, 0, [states, self.members, 1]);
         if let Some([now, _]) = &self.joint {
             now.record(to, 0, [joint, self.members, 1]);
@@ -626,7 +674,7 @@ impl Batch {
     /// Behind the kernel that says what would be done next.
     pub fn record_gather_next(&self, to: &mut Recorder) {
         if let Some([_, next]) = &self.joint {
-            next.record(to, 0, [self.groups[2], self.members, 1]);
+            next.record(to, 0, [self.groups[1], self.members, 1]);
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::coma::Coma;
 use crate::coma_pg::ComaPg;
 use crate::config::{Algo, Config};
 use crate::dae::Dae;
+use crate::fop::Fop;
 use crate::gpae::Gpae;
 use crate::ippo::Ippo;
 use crate::kernel::Recorder;
@@ -185,6 +186,7 @@ pub fn learner(config: &Config) -> Box<dyn Learner> {
         Algo::Dae => Dae::new(gpu, config, env).map(|l| Box::new(l) as _),
         Algo::Gpae => Gpae::new(gpu, config, env).map(|l| Box::new(l) as _),
         Algo::MeQmix | Algo::MeQplex => MeIgm::new(gpu, config, env).map(|l| Box::new(l) as _),
+        Algo::Fop => Fop::new(gpu, config, env).map(|l| Box::new(l) as _),
         _ => DoubleQ::new(gpu, config, env).map(|l| Box::new(l) as _),
     };
     made.expect("a small run fits")

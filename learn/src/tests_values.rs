@@ -98,7 +98,7 @@ impl Either {
 }
 
 /// The columns that count of rows.
-fn unpadded(rows: &crate::dense::Rows, columns: usize) -> Vec<f64> {
+pub(crate) fn unpadded(rows: &crate::dense::Rows, columns: usize) -> Vec<f64> {
     let words = read(&rows.region);
     let rows = words.chunks_exact(rows.stride);
     rows.flat_map(|row| row[..columns].to_vec()).collect()
@@ -593,7 +593,7 @@ fn elu(x: f64) -> f64 {
     if x > 0.0 { x } else { x.exp() - 1.0 }
 }
 
-fn sigmoid(x: f64) -> f64 {
+pub(crate) fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 

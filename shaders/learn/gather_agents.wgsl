@@ -6,8 +6,8 @@
 @group(0) @binding(1) var<storage, read> kept_obs: array<f32>;   // [KEPT, P * E, A, OBS]
 @group(0) @binding(2) var<storage, read> actions: array<u32>;    // [CAPACITY, P * E, A]
 @group(0) @binding(3) var<storage, read_write> inputs: array<f32>; // [P, SLOTS, BATCH, A, INPUT]
-@group(0) @binding(6) var<storage, read> terminated: array<f32>; // [CAPACITY, P * E]
-@group(0) @binding(7) var<storage, read> truncated: array<f32>;  // [CAPACITY, P * E]
+@group(0) @binding(5) var<storage, read> terminated: array<f32>; // [CAPACITY, P * E]
+@group(0) @binding(6) var<storage, read> truncated: array<f32>;  // [CAPACITY, P * E]
 
 fn input_of(d: Drawn, l: u32, agent: u32, c: u32) -> f32 {
     if (!seen(d, l)) { return 0.0; }

@@ -164,6 +164,29 @@ fn a_replay_that_does_not_fit_is_told_what_would() {
         &["--algo", "qtran", "--set", "nopt_coef=-0.1"],
         &["`nopt_coef` is -0.1: it takes 0 or more"],
     );
+    let fop = |more: &[&str], words: &[&str]| {
+        train_refused(&[&["--algo", "fop"], more].concat(), words);
+    };
+    fop(
+        &["--set", "batch=4096"],
+        &["bytes in one buffer", "use at most", "episodes in a batch"],
+    );
+    fop(
+        &["--set", "env_options.action_type=continuous"],
+        &["\"fop\"", "needs discrete actions"],
+    );
+    fop(
+        &["--set", "env_options.anomaly_probability=0.1"],
+        &["replaces actions", "anomaly_probability = 0"],
+    );
+    fop(
+        &["--set", "temperature_finish=0"],
+        &["`temperature_finish` is 0", "a number above 0"],
+    );
+    fop(
+        &["--set", "fop_entropy=none"],
+        &["`fop_entropy` cannot be `none`", "code or principled"],
+    );
 }
 
 #[test]

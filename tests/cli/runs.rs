@@ -186,16 +186,35 @@ fn a_recurrent_run_is_resumed_to_the_same_bytes() {
 /// The replay with it; and what was learned is evaluated and drawn by its largest utilities.
 #[test]
 fn a_run_from_a_replay_is_resumed_to_the_same_bytes() {
+    // Utilities are no distribution to draw from.
+    let [any, greedy] = resumed_from_a_replay(&["--algo", "me_qmix", "--set", "hyper_hidden=16"]);
+    assert_eq!(any, greedy);
+}
+
+/// The same of a policy beside the utilities, which is drawn from unless it is asked for its most probable actions.
+#[test]
+fn a_policy_from_a_replay_is_resumed_to_the_same_bytes() {
+    let fop = [
+        ["--algo", "fop"],
+        ["--set", "critic_hidden=16"],
+        ["--set", "gradient_steps=1"],
+    ];
+    let [any, greedy] = resumed_from_a_replay(&fop.concat());
+    assert_ne!(any, greedy);
+}
+
+/// Trains, kills and resumes; evaluates and draws. Returns what the members came to, drawn from their policies and at their best.
+#[track_caller]
+fn resumed_from_a_replay(more: &[&str]) -> [Value; 2] {
     let folder = tempfile::tempdir().expect("temp");
     let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));
     let start = |out: &Path| {
         let mut command = train(out);
-        command.args(["--algo", "me_qmix"]);
+        command.args(more);
         for set in [
             "replay=1200",
             "batch=8",
             "learning_starts=128",
-            "hyper_hidden=16",
             "mixing_embed=8",
         ] {
             command.args(["--set", set]);
@@ -223,12 +242,11 @@ fn a_run_from_a_replay_is_resumed_to_the_same_bytes() {
         let all = [&["eval", arg(&whole), "--episodes", "16", "--json"], more].concat();
         succeeds(&mut merit(&all))
     };
-    // Utilities are no distribution to draw from.
     let members = |text: &str| -> Value {
         let evaluation: Value = serde_json::from_str(text).expect("JSON");
         evaluation["members"].clone()
     };
-    assert_eq!(members(&evaluate(&[])), members(&evaluate(&["--greedy"])));
+    let evaluated = [&[][..], &["--greedy"]].map(|more| members(&evaluate(more)));
     let picture = folder.path().join("battle.png");
     succeeds(&mut merit(&[
         "render",
@@ -239,6 +257,7 @@ fn a_run_from_a_replay_is_resumed_to_the_same_bytes() {
         arg(&picture),
     ]));
     assert!(fs::metadata(&picture).expect("picture").len() > 1000);
+    evaluated
 }
 
 #[test]
