@@ -3,7 +3,8 @@
 //
 // Poses (cell and direction) are searched backwards from the goal, one bit a cell, a row in a word, so that a wave of the search is a
 // few shifts a row. A plan has up to three stages, the last one first: `aims` 0 is what must be faced at the end, `aims` 1 what is
-// fetched on the way; where the hand is full, a last stage of the search puts the thing down on the way there.
+// fetched on the way; where the hand is full, a last stage of the search puts the thing down on the way there (`aims` 2). Where things are
+// in the way, the plan is to carry off one of those that lie on a way with the fewest (`aims` 3), to where it is in no such way.
 
 const NOTHING: u32 = 255u;
 /// Longest way that is searched.
@@ -16,7 +17,7 @@ var<private> height: u32;
 var<private> ground: array<u32, H>;      // cells to stand on: empty, floor, doors that are not locked
 var<private> loose: array<u32, H>;       // things that can be carried away
 var<private> locks: array<u32, H>;
-var<private> aims: array<array<u32, H>, 3>;
+var<private> aims: array<array<u32, H>, 4>;
 /// Cells that the agent can walk to, and those that it could if it first carried things away.
 var<private> in_walk: array<array<u32, H>, 2>;
 var<private> spot: u32;                  // cell of the only thing to be fetched, CELLS if there are several
@@ -28,14 +29,17 @@ var<private> fetching: bool;             // there is something to fetch first
 
 fn bit_of(i: u32) -> vec2<u32> { return vec2(i / STRIDE, 1u << (i % STRIDE)); }
 
+/// Things put down by lot in this episode, kept in the advice's highest byte.
+var<private> lots: u32;
+
 fn survey() {
+    lots = select(word_at(ADVICE_0) >> 24u, 0u, e_step == 0u);
     width = W + slots.pad0;
     height = H + slots.pad0;
     breaking = false;
     laying = false;
     guarded = false;
     for (var y = 0u; y < height; y++) {
-        nearer[y] = 0u;
         ground[y] = 0u;
         loose[y] = 0u;
         locks[y] = 0u;
@@ -81,7 +85,7 @@ fn aim(stage: u32, how: u32, d: u32, slot: u32) -> u32 {
                 if (how == REMEMBERED) { looked_at = remembered(cell); }
                 good = fits(looked_at, d, slot);
                 let locked = (cell & 15u) == LOCKED;
-                if (how == SHUT_DOORS) { good = good && ((cell & 15u) == CLOSED || (locked && (hand & 0x7fu) == key_of(cell))); }
+                if (how == SHUT_DOORS) { good = good && (cell & 15u) == CLOSED; }
                 if (how == LOCKED_DOORS) { good = good && locked; }
                 if (how == CARRIABLE) { good = good && has(IS_PORTABLE, cell); }
             }
@@ -185,7 +189,14 @@ fn choose_goal() -> bool {
         } else if (n == 1u || how == CROWD) {
             // What is asked for is in the hand itself.
             if (hand == 0u || !fits(hand, d, slot)) { return false; }
-            fetching = false;
+            if (fetching) {
+                // It is put down on the way to what belongs beside it.
+                fetching = false;
+                spot = CELLS;
+                last_act = PICKUP;
+                aims[0] = aims[1];
+                return true;
+            }
             laying = true;
             last_act = DROP;
             how = BARE;
@@ -203,15 +214,21 @@ fn more_to_do(part: u32, k: u32) -> bool {
     return false;
 }
 
-/// A set's cells of row y and those beside them.
-fn grown(above: u32, here: u32, below: u32) -> u32 { return here | (here << 1u) | (here >> 1u) | above | below; }
+/// Cells beside those of a set, in row y: what someone who stands on one of them can face.
+fn beside(above: u32, here: u32, below: u32) -> u32 { return (here << 1u) | (here >> 1u) | above | below; }
 
 /// Cells within reach of the hand of one who walks (`far` 0), or walks and carries things away (1).
 fn reach(far: u32, y: u32) -> u32 {
-    return grown(in_walk[far][max(y, 1u) - 1u], in_walk[far][y], in_walk[far][min(y + 1u, H - 1u)]);
+    return beside(in_walk[far][max(y, 1u) - 1u], in_walk[far][y], in_walk[far][min(y + 1u, H - 1u)]);
 }
 
-/// Fills `in_walk`. The cell of what is fetched counts as free.
+/// Ground of row y, to which the cell of the only thing that is fetched counts.
+fn free_ground(y: u32) -> u32 {
+    if (fetching && spot < CELLS && bit_of(spot).x == y) { return ground[y] | bit_of(spot).y; }
+    return ground[y];
+}
+
+/// Fills `in_walk`.
 fn walk_about() {
     for (var far = 0u; far < 2u + slots.pad0; far++) {
         for (var y = 0u; y < height; y++) { in_walk[far][y] = select(0u, 1u << u32(at.x), y == u32(at.y)); }
@@ -219,8 +236,7 @@ fn walk_about() {
         for (var n = 0u; n < CELLS && grew; n++) {
             grew = false;
             for (var y = 0u; y < height; y++) {
-                var open_to = ground[y] | select(0u, loose[y], far == 1u);
-                if (fetching && spot < CELLS && bit_of(spot).x == y) { open_to |= bit_of(spot).y; }
+                let open_to = free_ground(y) | select(0u, loose[y], far == 1u);
                 let old = in_walk[far][y];
                 let more = old | (reach(far, y) & open_to);
                 grew = grew || more != old;
@@ -236,19 +252,15 @@ fn in_reach(far: u32, stage: u32) -> bool {
     return found;
 }
 
-/// Turns a goal out of reach, or a locked door, into the goal of clearing the way to it: of carrying off what lies there, or of unlocking a door.
-/// False if that cannot be done either.
-fn clear_the_way(stage: u32) -> bool {
-    let locked_out = lock != CELLS || !in_reach(1u, stage);
-    if (!locked_out && BALLS > 0u) { return false; }
-    // Backwards from there to the first thing, or lock, that the agent can reach.
-    let far = u32(locked_out);
+/// Turns a goal behind a locked door, or that door, into the goal of unlocking a door. False if that cannot be done either.
+fn unlock_the_way(stage: u32) -> bool {
+    // Backwards from there to the first lock that the agent can reach.
     var front = aims[stage];
     var i = lock;
     lock = CELLS;
     for (var n = 0u; n < CELLS && i == CELLS; n++) {
         for (var y = 0u; y < height; y++) {
-            let met = front[y] & select(loose[y], locks[y], locked_out) & reach(far, y);
+            let met = front[y] & locks[y] & reach(1u, y);
             if (met != 0u && i == CELLS) { i = y * STRIDE + countTrailingZeros(met); }
         }
         var grew = false;
@@ -256,7 +268,7 @@ fn clear_the_way(stage: u32) -> bool {
         var above = 0u;
         for (var y = 0u; y < height; y++) {
             let old = front[y];
-            let more = old | (grown(above, old, front[min(y + 1u, H - 1u)]) & (ground[y] | loose[y] | locks[y]));
+            let more = old | (beside(above, old, front[min(y + 1u, H - 1u)]) & (ground[y] | loose[y] | locks[y]));
             grew = grew || more != old;
             above = old;
             front[y] = more;
@@ -264,9 +276,8 @@ fn clear_the_way(stage: u32) -> bool {
         if (!grew) { break; }
     }
     if (i == CELLS) { return false; }
-    nearer = front;
     let key = key_of(cell_at(i));
-    let unlock = locked_out && (hand & 0x7fu) != key;
+    let unlock = (hand & 0x7fu) != key;
     fetching = false;
     laying = false;
     spot = CELLS;
@@ -287,7 +298,7 @@ fn clear_the_way(stage: u32) -> bool {
     }
     if (keys != 1u) { spot = CELLS; }
     fetching = keys > 0u;
-    last_act = select(PICKUP, TOGGLE, locked_out || breaking);
+    last_act = TOGGLE;
     if (unlock && !fetching) {
         // The key is in the box with contents.
         if (box == CELLS) {
@@ -303,6 +314,110 @@ fn clear_the_way(stage: u32) -> bool {
     }
     aims[0][bit_of(i).x] = bit_of(i).y;
     return true;
+}
+
+/// How many things must be carried off until `aims[0]`, and `aims[1]` where something is fetched (else 0), are within reach of one who
+/// stands on `start` while a thing lies on `blocked` (CELLS: none does). `sides` says from where that thing could have been put
+/// there: bit d if who faces it in direction d can walk to `start`.
+fn burden(start: u32, blocked: u32) -> vec2<u32> {
+    var front: array<u32, H>;
+    for (var y = 0u; y < height; y++) { front[y] = select(0u, bit_of(start).y, y == bit_of(start).x); }
+    var found = vec2(NOTHING, select(0u, NOTHING, fetching));
+    var count = 0u;
+    var carrying = false;
+    sides = 0u;
+    for (var n = 0u; n < 2u * CELLS; n++) {
+        var grew = false;
+        var above = 0u;
+        for (var y = 0u; y < height; y++) {
+            let thing = select(0u, bit_of(blocked).y, blocked < CELLS && bit_of(blocked).x == y);
+            let old = front[y];
+            let faced = beside(above, old, front[min(y + 1u, H - 1u)] & select(0u, ~0u, y + 1u < H));
+            // Nothing more can be put where the thing is.
+            let end = aims[0][y] & ~select(0u, thing, last_act == DROP);
+            if (!carrying) {
+                if (found.x == NOTHING && (faced & end) != 0u) { found.x = count; }
+                if (found.y == NOTHING && (faced & aims[1][y]) != 0u) { found.y = count; }
+            }
+            let more = old | (faced & select(free_ground(y) & ~thing, loose[y] | thing, carrying));
+            grew = grew || more != old;
+            // Over ground a row may see what has just been reached, over things each step is one more to be carried off.
+            above = select(more, old, carrying);
+            front[y] = more;
+        }
+        if (carrying) {
+            if (!grew) { break; }
+            carrying = false;
+        } else if (!grew) {
+            if (count == 0u && blocked < CELLS) {
+                for (var d = 0u; d < 4u + slots.pad0; d++) {
+                    let p = bit_of(index(point(blocked) - forward_of(d)));
+                    sides |= u32((front[p.x] & p.y) != 0u) << d;
+                }
+            }
+            if (all(found != vec2(NOTHING))) { break; }
+            carrying = true;
+            count += 1u;
+        }
+    }
+    return found;
+}
+
+/// A number that belongs to a cell and to a time: who goes in circles chooses otherwise after a while.
+fn lot(time: u32, i: u32) -> u32 {
+    var h = ((time + 1u) * 0x9e3779b1u) ^ ((i + 1u) * 0x85ebca6bu);
+    h = (h ^ (h >> 15u)) * 0x2c1b3c6du;
+    return h ^ (h >> 13u);
+}
+
+/// Sets `aims[3]` to what is carried off next: the things within reach that lie on ways with the fewest things to what the stage is
+/// about, or what is to be fetched if it is at hand itself.
+fn find_obstacles(stage: u32, at_hand: bool) {
+    // Long enough to walk there.
+    let time = e_step / (W + H);
+    if (lots > 2u && (lot(time, CELLS) & 1u) == 0u) {
+        // Anything, by lot: so it gets out of a circle.
+        var best = 0u;
+        for (var y = 0u; y < height; y++) {
+            aims[3][y] = 0u;
+            var left = loose[y] & reach(0u, y);
+            while (left != 0u) {
+                let bit = left & (~left + 1u);
+                left &= left - 1u;
+                let l = lot(time, y * STRIDE + countTrailingZeros(bit)) | 1u;
+                if (l < best) { continue; }
+                best = l;
+                for (var r = 0u; r < y; r++) { aims[3][r] = 0u; }
+                aims[3][y] = bit;
+            }
+        }
+        if (best > 0u) { return; }
+    }
+    var front = aims[stage];
+    if (stage == 1u && at_hand) {
+        aims[3] = front;
+        return;
+    }
+    var carrying = false;
+    for (var n = 0u; n < 2u * CELLS; n++) {
+        var grew = false;
+        var met = false;
+        var above = 0u;
+        for (var y = 0u; y < height; y++) {
+            let old = front[y];
+            let next = beside(above, old, front[min(y + 1u, H - 1u)] & select(0u, ~0u, y + 1u < H));
+            let more = old | (next & select(free_ground(y), loose[y], carrying));
+            if (carrying) {
+                aims[3][y] = next & loose[y] & reach(0u, y);
+                met = met || aims[3][y] != 0u;
+            }
+            grew = grew || more != old;
+            above = select(more, old, carrying);
+            front[y] = more;
+        }
+        if (met || (carrying && !grew)) { return; }
+        carrying = !carrying && !grew;
+    }
 }
 
 /// Where things may be put down so that they are not in the way: with `care` not beside a door, with 2 or 3 only where the cells around
@@ -332,32 +447,70 @@ fn put_down_cells(care: u32) {
     aims[2][H - 1u] = 0u;
 }
 
-/// By direction: cells of which the next one in that direction is further from what `mark_away` began at.
+/// By direction: cells from which a thing may be put down in that direction.
 var<private> away: array<array<u32, H>, 4>;
 var<private> guarded: bool;              // things are put down only as `away` says
-var<private> nearer: array<u32, H>;      // where a thing put down would be in the way again, before the one that is to be cleared away
+var<private> sides: u32;                 // what `burden` found beside its number
+/// Places that are tried, the nearest first, and of which so many suffice.
+const PLACES_TRIED: u32 = 640u / H;
+const PLACES_FOUND: u32 = 4u;
 
-/// Who puts a thing down on a cell that is further from `aims[stage]` than the own one still gets there.
-fn mark_away(stage: u32) {
-    var reached = aims[stage];
+/// Leaves of `aims[2]` the nearest cells on which a thing leaves the burden at `most`, or one of them by lot, and notes in `away` from
+/// where it is put there: from where one still gets on.
+fn keep_good_places(most: u32, by_lot: bool) {
     for (var d = 0u; d < 4u + slots.pad0; d++) {
         for (var y = 0u; y < height; y++) { away[d][y] = 0u; }
     }
+    let own = index(at);
+    var left = aims[2];
+    var front: array<u32, H>;
+    for (var y = 0u; y < height; y++) {
+        aims[2][y] = 0u;
+        front[y] = select(0u, bit_of(own).y, y == bit_of(own).x);
+    }
+    var tried = 0u;
+    var good = 0u;
+    var best = 0u;
     var grew = true;
-    for (var n = 0u; n < CELLS && grew; n++) {
+    for (var n = 0u; n < CELLS && grew && tried < PLACES_TRIED && (by_lot || good < PLACES_FOUND); n++) {
         grew = false;
-        let old = reached;
+        var above = 0u;
         for (var y = 0u; y < height; y++) {
-            let free = ground[y] & ~old[y];
-            let below = select(0u, ground[min(y + 1u, H - 1u)] & ~old[min(y + 1u, H - 1u)], y + 1u < H);
-            let above = select(0u, ground[max(y, 1u) - 1u] & ~old[max(y, 1u) - 1u], y > 0u);
-            away[0][y] |= old[y] & (free >> 1u);
-            away[1][y] |= old[y] & below;
-            away[2][y] |= old[y] & (free << 1u);
-            away[3][y] |= old[y] & above;
-            let more = old[y] | (grown(old[max(y, 1u) - 1u], old[y], old[min(y + 1u, H - 1u)]) & ground[y]);
-            grew = grew || more != old[y];
-            reached[y] = more;
+            let old = front[y];
+            let faced = beside(above, old, front[min(y + 1u, H - 1u)] & select(0u, ~0u, y + 1u < H));
+            let more = old | (faced & ground[y]);
+            grew = grew || more != old;
+            above = old;
+            front[y] = more;
+            var now = faced & left[y];
+            left[y] &= ~now;
+            while (now != 0u && tried < PLACES_TRIED) {
+                let x = countTrailingZeros(now);
+                now &= now - 1u;
+                let i = y * STRIDE + x;
+                tried += 1u;
+                // Behind itself after a step in any direction, elsewhere from where it stands.
+                var from_where = 0u;
+                for (var d = 0u; d < select(1u, 4u, i == own); d++) {
+                    var start = own;
+                    if (i == own) { start = index(at - forward_of(d)); }
+                    if (i == own && (ground[bit_of(start).x] & bit_of(start).y) == 0u) { continue; }
+                    let found = burden(start, i);
+                    if (found.x + found.y <= most) { from_where |= select(sides, 1u << d, i == own); }
+                }
+                if (from_where == 0u) { continue; }
+                good += 1u;
+                if (by_lot) {
+                    if (good > 1u && lot(e_step >> 3u, i) < best) { continue; }
+                    best = lot(e_step >> 3u, i);
+                    for (var r = 0u; r < height; r++) { aims[2][r] = 0u; }
+                }
+                aims[2][y] |= 1u << x;
+                for (var d = 0u; d < 4u + slots.pad0; d++) {
+                    let p = bit_of(index(vec2(i32(x), i32(y)) - forward_of(d)));
+                    away[d][p.x] |= select(0u, p.y, ((from_where >> d) & 1u) != 0u);
+                }
+            }
         }
     }
 }
@@ -440,38 +593,66 @@ fn shortest(stages: vec3<u32>, count: u32) -> u32 {
     return 0u;
 }
 
-/// The advice word: action, and length of the way plus 1, or 0 where there is no way.
+/// The advice word: action, and from bit 8 on the length of the way plus 1, or 0 where there is no way.
 fn advise() -> u32 {
     survey();
     if (!choose_goal()) { return LEFT; }
-    var clear = false;
-    for (var n = 0u; n < 6u + slots.pad0; n++) {
+    // Locked doors first, then what lies in the way: `things` for fetching and for the end, then for the end alone if nothing is fetched.
+    var open = false;
+    var things = vec2(0u);
+    var fetched = false;
+    var stage = 0u;
+    for (var n = 0u; n < 8u + slots.pad0; n++) {
         walk_about();
-        // The end first: the hand must be empty for what is in the way there.
-        var blocked = NOTHING;
-        if (fetching && !in_reach(0u, 1u)) { blocked = 1u; }
-        if (lock != CELLS || !in_reach(0u, 0u)) { blocked = 0u; }
-        if (blocked == NOTHING) {
-            clear = true;
+        if (!open) {
+            var locked = NOTHING;
+            if (fetching && !in_reach(1u, 1u)) { locked = 1u; }
+            if (lock != CELLS || !in_reach(1u, 0u)) { locked = 0u; }
+            if (locked != NOTHING) {
+                if (!unlock_the_way(locked)) { break; }
+                continue;
+            }
+        }
+        let found = burden(index(at), CELLS);
+        if (open) {
+            // What is fetched may itself be in the way.
+            stage = select(0u, 1u, found.x > things.x || things.x == 0u);
             break;
         }
-        if (!clear_the_way(blocked)) { break; }
+        open = true;
+        things = found;
+        fetched = fetching;
+        if (all(things == vec2(0u))) { break; }
+        fetching = false;
     }
-    if (!clear) { return LEFT; }
-    let full = hand != 0u && (fetching || last_act == PICKUP);
-    let stages = vec3(0u, select(2u, 1u, fetching), 2u);
-    let count = 1u + u32(fetching) + u32(full);
-    // At first so that what comes next is still within reach.
-    if (full) { mark_away(u32(fetching)); }
+    let most = things.x + things.y;
+    let blocked = most > 0u;
+    if (!open || (blocked && BALLS > 0u)) { return LEFT; }
+    if (blocked) { find_obstacles(stage, things.y == 0u); }
+    fetching = fetched;
+    let full = hand != 0u && (fetching || last_act == PICKUP || (blocked && !breaking));
+    let stages = vec3(select(0u, 3u, blocked), select(2u, 1u, fetching && !blocked), 2u);
+    let count = 1u + u32(fetching && !blocked) + u32(full);
+    let end = last_act;
+    // A place for what is in the hand: neat and good, good, any by lot from which it gets on, any.
     for (var n = 0u; n < 5u + slots.pad0; n++) {
-        guarded = full && n < 3u;
-        if (full || laying) { put_down_cells(select(select(4u - n, 3u - n, n < 2u), 0u, n == 2u)); }
+        guarded = full && n < 4u;
+        if (full || laying) { put_down_cells(select(0u, 3u - n, n < 2u)); }
+        // The burden is that of the task, the way leads to the thing that is carried off.
+        last_act = end;
+        fetching = fetched;
         if (guarded) {
-            // Nor where what is fetched is to be put.
-            for (var y = 0u; y < height; y++) { aims[2][y] &= ~(nearer[y] | select(0u, aims[0][y], fetching && last_act == DROP)); }
+            // At first not where what is fetched is to be put.
+            for (var y = 0u; y < height; y++) { aims[2][y] &= ~select(0u, aims[0][y], n < 2u && fetching && last_act == DROP); }
+            keep_good_places(select(most, 4u * NOTHING, n == 3u), n == 3u);
         }
         if (laying) { aims[0] = aims[2]; }
+        if (blocked) {
+            last_act = select(PICKUP, TOGGLE, breaking);
+            fetching = false;
+        }
         let word = shortest(stages, count);
+        lots = min(lots + u32(n == 3u && (word & 0xffu) == DROP), 255u);
         if (word != 0u || !(full || laying)) { return select(LEFT, word, word != 0u); }
     }
     return LEFT;
@@ -482,5 +663,6 @@ fn advise() -> u32 {
 fn env_expert(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     if (!enter(group, lane)) { return; }
     load();
-    set_word(ADVICE_0, advise());
+    let word = advise();
+    set_word(ADVICE_0, word | (lots << 24u));
 }

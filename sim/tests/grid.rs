@@ -978,6 +978,8 @@ fn random_play_succeeds_as_often_as_in_the_reference() {
         ("goto", 0.085),
         ("pickup", 0.0275),
         ("pick_up_seq_go_to", 0.009),
+        ("open", 0.0003),
+        ("putnext", 0.0017),
     ] {
         let quota = Batch {
             episode_quota: 3,
@@ -996,9 +998,10 @@ fn random_play_succeeds_as_often_as_in_the_reference() {
         let stats = EpisodeStats::from_words(&totals);
         assert_eq!(stats.episodes, 3.0 * LAYOUTS as f64);
         // 6,000 episodes there: four standard deviations are 1.4 points at 8.5 %.
+        // Of the rarest there were 2 and 10: what is below is tested by there being any.
         let bound = 4.0 * (share * (1.0 - share) * (1.0 / 6000.0 + 1.0 / stats.episodes)).sqrt();
         assert!(
-            (stats.win_rate() - share).abs() < bound,
+            stats.win_rate() > 0.0 && (stats.win_rate() - share).abs() < bound,
             "{task}: {} of {share}",
             stats.win_rate()
         );
@@ -1027,12 +1030,54 @@ fn distractors_are_drawn_on_request() {
 
 // The expert.
 
-/// What the expert loses of `count` first episodes of each level.
-fn lost(levels: impl IntoIterator<Item = String>, count: usize) -> Vec<String> {
+/// Can nobody fulfil the mission of a level as it begins? Of the missions there are only two kinds, both of strict clauses: the door that
+/// the first of two clauses opens is the wrong one for the second, which is tested in the same step; and where picking up anything
+/// else fails, only boxes can be cleared away, by breaking them, so that what they and free cells lead to is all that can be reached.
+fn is_impossible(name: &str, width: usize, world: &World) -> bool {
+    let Some(first) = world.mission.clauses.first().copied().flatten() else {
+        return false;
+    };
+    if !first.strict {
+        return false;
+    }
+    match first.kind {
+        Kind::Open => name.contains("OrderN") && world.mission.order != Order::Single,
+        Kind::PickUp => {
+            let meant = |cell: Cell| {
+                let [object, colour, _] = cell.triple();
+                (5..8).contains(&object)
+                    && first.first.object.is_none_or(|o| o == object)
+                    && first.first.colour.is_none_or(|c| c == colour)
+            };
+            let mut seen = vec![false; world.cells.len()];
+            let mut open = vec![usize::from(world.y) * width + usize::from(world.x)];
+            while let Some(i) = open.pop() {
+                for n in [i - 1, i + 1, i - width, i + width] {
+                    let cell = world.cells[n];
+                    if meant(cell) {
+                        return false;
+                    }
+                    if !seen[n] && (cell.is_empty() || cell.triple()[0] == BOX) {
+                        seen[n] = true;
+                        open.push(n);
+                    }
+                }
+            }
+            true
+        }
+        _ => false,
+    }
+}
+
+/// Plays the first episodes of `count` environments of each level: the expert loses those that nobody can win, and no other. Returns what
+/// is different, with the levels as they begin.
+fn wrongly_lost(levels: impl IntoIterator<Item = String>, count: usize, seed: u64) -> Vec<String> {
     let gpu = gpu();
-    let mut lost = Vec::new();
+    let mut wrong = Vec::new();
     for name in levels {
+        let begun = std::time::Instant::now();
         let quota = Batch {
+            seeds: vec![seed],
             episode_quota: 1,
             checked: false,
             ..batch(count, Driver::Heuristic)
@@ -1041,59 +1086,80 @@ fn lost(levels: impl IntoIterator<Item = String>, count: usize) -> Vec<String> {
         steps(&gpu, &env, true, 0);
         let worlds = env.get_state(&gpu).unwrap();
         assert!(worlds.iter().all(|w| !w.gave_up), "{name}: no valid level");
-        // The door that the first of two strict clauses opens is the wrong one for the second, which is tested in that step.
-        let impossible = |w: &&World| {
-            name.contains("OrderN") && name.ends_with("Debug") && w.mission.order != Order::Single
-        };
-        let possible = count - worlds.iter().filter(impossible).count();
         let mut played = 0;
-        let stats = loop {
+        let sums = loop {
             steps(&gpu, &env, false, 16);
             played += 16;
             let sums: Vec<f32> = gpu.read(env.env_sums()).unwrap();
-            let sum =
-                |word: usize| sums[word * count..(word + 1) * count].iter().sum::<f32>() as usize;
-            if sum(0) == count || played > env.spec().max_steps + 16 {
-                break (sum(0), sum(5));
+            if sums[..count].iter().sum::<f32>() as usize == count {
+                break sums;
             }
+            assert!(
+                played <= env.spec().max_steps + 16,
+                "{name}: an episode does not end"
+            );
         };
-        // Random instructions in small rooms full of things ask for more foresight than the expert has.
-        let random = name.contains("Boss") || name.contains("Synth");
-        let needed = if random {
-            possible * 97 / 100
-        } else {
-            possible
-        };
-        if stats.0 != count || !(needed..=possible).contains(&stats.1) {
-            lost.push(format!("{name}: {} of {} episodes won", stats.1, stats.0));
+        let width = env.config().width();
+        let lost: Vec<usize> = (0..count).filter(|g| sums[5 * count + g] == 0.0).collect();
+        let impossible: Vec<usize> = (0..count)
+            .filter(|&g| is_impossible(&name, width, &worlds[g]))
+            .collect();
+        println!(
+            "{name}: {} lost, {} impossible, of {count}; {:.1} steps each; {:.0} s",
+            lost.len(),
+            impossible.len(),
+            sums[3 * count..4 * count].iter().sum::<f32>() / count as f32,
+            begun.elapsed().as_secs_f64()
+        );
+        let differing: Vec<usize> = (0..count)
+            .filter(|g| lost.contains(g) != impossible.contains(g))
+            .collect();
+        if differing.is_empty() {
+            continue;
+        }
+        env.set_state(&gpu, &worlds).unwrap();
+        for g in differing {
+            let level = env.frame(&gpu, g).unwrap().text;
+            wrong.push(format!(
+                "{name}, environment {g} of seed {seed}: {}\n{level}",
+                if lost.contains(&g) { "lost" } else { "won" }
+            ));
         }
     }
-    lost
+    wrong
 }
 
-/// Things in the way, keys, boxes, rooms, sequences, lava, strict clauses.
+/// A level of every family: strict clauses, doors and keys, put next, mazes with things in the way, random instructions, lava.
 #[test]
 fn the_expert_solves_levels_of_every_kind() {
     let levels = [
         "babyai/PickupDistDebug",
         "babyai/BlockedUnlockPickup",
-        "babyai/KeyInBox",
+        "babyai/PutNextS5N2",
         "babyai/UnblockPickup",
         "babyai/MiniBossLevel",
-        "minigrid/KeyCorridorS3R2",
         "minigrid/LavaCrossingS9N2",
     ];
-    let lost = lost(levels.map(str::to_owned), 64);
-    assert!(lost.is_empty(), "{}", lost.join("\n"));
+    let wrong = wrongly_lost(levels.map(str::to_owned), 64, 5);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// `MERIT_LEVELS` sets how many of each.
+/// `MERIT_LEVELS` sets how many of each, `MERIT_SEED` their seed, `MERIT_LEVEL` (names, separated by commas) which.
 #[test]
-#[ignore = "compiles five shaders for each of 138 levels: a quarter of an hour"]
+#[ignore = "compiles five shaders for each of 138 levels: half an hour and more"]
 fn the_expert_solves_every_level() {
-    let count =
-        std::env::var("MERIT_LEVELS").map_or(64, |n| n.parse().expect("a number of levels"));
+    let number = |name: &str, default: u64| {
+        std::env::var(name).map_or(default, |n| n.parse().expect("a whole number"))
+    };
     let grids = |n: &String| n.starts_with("babyai/") || n.starts_with("minigrid/");
-    let lost = lost(registry::names().into_iter().filter(grids), count);
-    assert!(lost.is_empty(), "{}", lost.join("\n"));
+    let levels = match std::env::var("MERIT_LEVEL") {
+        Ok(names) => names.split(',').map(str::to_owned).collect(),
+        Err(_) => registry::names()
+            .into_iter()
+            .filter(grids)
+            .collect::<Vec<_>>(),
+    };
+    let count = number("MERIT_LEVELS", 64) as usize;
+    let wrong = wrongly_lost(levels, count, number("MERIT_SEED", 5));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -91,7 +91,7 @@ impl Grid {
             let word = words[l.place(l.advice_at(), g)];
             Advice {
                 action: (word & 0xff) as u8,
-                cost: (word >> 8).checked_sub(1),
+                cost: ((word >> 8) & 0xffff).checked_sub(1),
             }
         };
         Ok((0..l.envs).map(advice).collect())
