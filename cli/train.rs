@@ -139,22 +139,22 @@ pub fn start(
     check(&config)?;
     run::check_free(out)?;
     let gpu = Gpu::open(choice)?;
-    let config = settle(&gpu, config)?;
-    let learner = merit_learn::make(&gpu, &config)?;
+    let (learner, config) = begin(&gpu, &config)?;
     let run = Run::create(out, info(&gpu, config))?;
     train(learner, run, show)
 }
 
-/// With what the adapter decides, of which it says what it is.
-pub fn settle(gpu: &Gpu, config: Config) -> anyhow::Result<Config> {
-    let settled = merit_learn::settle(gpu, &config)?;
+/// The learner at its first step, and its configuration with what the adapter decides, of which it says what that is.
+pub fn begin(gpu: &Gpu, config: &Config) -> anyhow::Result<(Box<dyn Learner>, Config)> {
+    let settled = merit_learn::settle(gpu, config)?;
+    let learner = merit_learn::make(gpu, &settled)?;
     if settled.replay != config.replay {
         eprintln!(
             "note: replay = {}: environment steps of each of {} members on {}",
             settled.replay, settled.seeds, gpu.info.name
         );
     }
-    Ok(settled)
+    Ok((learner, settled))
 }
 
 fn resume(path: &Path, choice: &AdapterChoice, show: Show) -> anyhow::Result<ExitCode> {

@@ -19,7 +19,7 @@ use merit_sim::gpu::{AdapterChoice, Gpu, GpuError};
 
 use crate::failure::{BadInput, INTERRUPTED};
 use crate::output::print;
-use crate::train::{Show, check, go_on, info, settle, stop_on_signals, with_board};
+use crate::train::{Show, begin, check, go_on, info, stop_on_signals, with_board};
 use overview::Overview;
 use plan::Lock;
 pub use plan::{Batch, Plan, run_path};
@@ -269,8 +269,7 @@ fn open(gpu: &Gpu, path: &Path, config: &Config) -> anyhow::Result<(Box<dyn Lear
         let saved = run::newest_checkpoint(path)?;
         return go_on(gpu, run, saved.as_ref());
     }
-    let config = settle(gpu, config.clone())?;
-    let learner = merit_learn::make(gpu, &config)?;
+    let (learner, config) = begin(gpu, config)?;
     // What a process leaves that is killed before its run exists.
     let unfinished = path.join(RUN_FILE).with_added_extension("tmp");
     if unfinished.exists() {
