@@ -793,12 +793,13 @@ impl Config {
             "q_lambda" => {
                 self.algo.decomposes_values()
                     && !self.algo.max_entropy()
-                    && self.algo != Algo::Qtran
+                    && !matches!(self.algo, Algo::Qtran | Algo::Fop)
             }
             "dae_beta" | "dae_shaped_target" | "reward_models" => self.algo == Algo::Dae,
             "replay" | "batch" | "gradient_steps" | "learning_starts" | "obs_last_action"
-            | "obs_agent_id" | "reward_scale" | "replay_unit" | "jaxmarl_done_index" => {
-                self.algo.decomposes_values()
+            | "obs_agent_id" | "reward_scale" => self.algo.decomposes_values(),
+            "replay_unit" | "jaxmarl_done_index" => {
+                self.algo.decomposes_values() && self.algo != Algo::Fop
             }
             "target_interval" | "td_lambda" | "optimiser" => {
                 self.algo == Algo::ComaPg || self.algo.decomposes_values()

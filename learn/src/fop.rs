@@ -533,8 +533,10 @@ impl Fop {
                 .uint("UNITS", 1)
                 .uint("GOAL", goal)
                 .flag("SOFT", false)
+                .flag("Q_LAMBDA", false)
                 .uint("TEMPERATURE_STRIDE", 0)
                 .uint("DRAWN", 6);
+            let none = gpu.storage("nothing", 4);
             let binds = [
                 Bind::Read(&discount),
                 Bind::Write(&batch.rewards),
@@ -543,6 +545,8 @@ impl Fop {
                 Bind::Write(&log_probs),
                 Bind::Read(&temperature),
                 Bind::Read(&run.replay.drawn),
+                Bind::Write(&batch.ended),
+                Bind::Write(&none),
             ];
             let file = include_str!("../../shaders/learn/episode_td_lambda.wgsl");
             let files = [EPISODES, file];

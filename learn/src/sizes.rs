@@ -3,7 +3,7 @@
 use merit_sim::env::{ActionSpace, EnvSpec};
 
 use crate::LearnError;
-use crate::config::{Algo, Config, Network, Optimiser};
+use crate::config::{Algo, Config, Network, Optimiser, ReplayUnit};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
@@ -56,7 +56,8 @@ impl Sizes {
             }
         }
         let rectified = config.optimiser == Optimiser::Radam;
-        if rectified && (config.algo == Algo::ComaPg || config.algo.max_entropy()) {
+        let another_step = matches!(config.algo, Algo::ComaPg | Algo::Fop);
+        if rectified && (another_step || config.algo.max_entropy()) {
             return wrong(format!(
                 "optimiser = \"radam\": {} has another step with Adam's corrections beside it; set optimiser = \"adam\" or \"rmsprop\"",
                 config.algo.name()
@@ -67,6 +68,12 @@ impl Sizes {
                 "q_lambda = true: {} has no such targets; take iql, vdn, qmix or qplex, or set q_lambda = false",
                 config.algo.name()
             ));
+        }
+        if config.replay_unit == ReplayUnit::Rollouts && config.algo == Algo::Fop {
+            return wrong(
+                "replay_unit = \"rollouts\": fop learns from episodes; set replay_unit = \"episodes\""
+                    .into(),
+            );
         }
         if config.total_steps < (config.envs * config.rollout) as u64 {
             return wrong(format!(

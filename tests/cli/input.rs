@@ -184,6 +184,14 @@ fn a_replay_that_does_not_fit_is_told_what_would() {
         &["`temperature_finish` is 0", "a number above 0"],
     );
     fop(
+        &["--set", "replay_unit=rollouts"],
+        &["fop learns from episodes", "replay_unit = \"episodes\""],
+    );
+    fop(
+        &["--set", "q_lambda=true"],
+        &["fop has no such targets", "q_lambda = false"],
+    );
+    fop(
         &["--set", "fop_entropy=none"],
         &["`fop_entropy` cannot be `none`", "code or principled"],
     );
