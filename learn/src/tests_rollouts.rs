@@ -205,7 +205,7 @@ fn rollouts_are_collected_as_they_are_learned_from() {
 }
 
 #[test]
-fn rollouts_are_resumed_and_learned_from() {
+fn rollouts_are_learned_from() {
     let config = Config {
         env: MATCH.into(),
         seeds: 1,
@@ -226,23 +226,11 @@ fn rollouts_are_resumed_and_learned_from() {
         network: Kind::Gru,
         ..rollouts(Algo::Qmix)
     };
-    let mut whole = learner(&config);
-    (0..20).for_each(|_| whole.update().expect("updated"));
-    let saved = whole.checkpoint().expect("saved");
-    (0..80).for_each(|_| whole.update().expect("updated"));
-    let mut resumed = learner(&config);
-    resumed.restore(&saved).expect("restored");
-    (0..80).for_each(|_| resumed.update().expect("updated"));
-    let (found, wanted) = (resumed.checkpoint(), whole.checkpoint());
-    let (found, wanted) = (found.expect("saved"), wanted.expect("saved"));
-    let differ: Vec<_> = wanted.keys().filter(|k| found[*k] != wanted[*k]).collect();
-    assert!(
-        differ.is_empty(),
-        "it does not go on as it would have: {differ:?}"
-    );
-    whole.report().expect("reported");
-    (0..10).for_each(|_| whole.update().expect("updated"));
-    let (reports, _) = whole.report().expect("reported");
+    let mut learner = learner(&config);
+    (0..100).for_each(|_| learner.update().expect("updated"));
+    learner.report().expect("reported");
+    (0..10).for_each(|_| learner.update().expect("updated"));
+    let (reports, _) = learner.report().expect("reported");
     assert!(reports[0].diagnostics.contains_key("replay_rollouts"));
     // Of five steps; by chance 1.25 to 1.3.
     let mean = reports[0].episodes.mean_return();
@@ -301,7 +289,7 @@ fn jaxmarls_values_are_a_configuration() {
 #[test]
 fn radam_equals_the_formulas() {
     const STEPS: usize = 12;
-    let shape = Shape::new(gpu(), 2, 256, 64, &[16], false);
+    let shape = Shape::new(gpu(), 2, 64, 64, &[16], false);
     let rates = [1e-2_f32, 3e-3];
     let mut ticks = Ticks::new(gpu(), STEPS);
     for t in 0..STEPS {

@@ -191,6 +191,19 @@ fn a_run_from_a_replay_is_resumed_to_the_same_bytes() {
     assert_eq!(any, greedy);
 }
 
+/// The same of a replay of whole rollouts, as JaxMARL's value learners have it.
+#[test]
+fn a_run_from_rollouts_is_resumed_to_the_same_bytes() {
+    let rollouts = [
+        ["--algo", "qmix"],
+        ["--set", "replay_unit=rollouts"],
+        ["--set", "optimiser=radam"],
+        ["--set", "network=gru"],
+    ];
+    let [any, greedy] = resumed_from_a_replay(&rollouts.concat());
+    assert_eq!(any, greedy);
+}
+
 /// The same of a policy beside the utilities, which is drawn from unless it is asked for its most probable actions.
 #[test]
 fn a_policy_from_a_replay_is_resumed_to_the_same_bytes() {
