@@ -119,9 +119,14 @@ fn a_sweep_killed_five_times_ends_as_one_left_alone() {
     let (file, killed) = (tiny(folder.path(), 2), folder.path().join("killed"));
     let all = progress(whole());
     for kill in 0..5 {
+        // While there is much left to write.
+        #[cfg(unix)]
+        if kill == 2 {
+            full_disk(&killed);
+        }
         // As far as a fifth further than the time before, and from there any number of milliseconds.
         let clock = SystemTime::now().duration_since(UNIX_EPOCH);
-        let wait = u64::from(clock.expect("a clock").subsec_nanos()) % 100;
+        let wait = u64::from(clock.expect("a clock").subsec_nanos()) % 50;
         let mut command = match kill {
             0..3 => sweep(&file, &killed),
             _ => merit(&["sweep", "--resume", arg(&killed)]),
@@ -142,8 +147,6 @@ fn a_sweep_killed_five_times_ends_as_one_left_alone() {
         child.kill().expect("killed");
         child.wait().expect("reaped");
     }
-    #[cfg(unix)]
-    full_disk(&killed);
     succeeds(&mut merit(&["sweep", "--resume", arg(&killed)]));
     assert_same(whole(), &killed);
 }
