@@ -250,14 +250,20 @@ fn row_blocks(
     layer: &Dense,
     regions: &[&Region],
 ) -> Option<Vec<Range<usize>>> {
-    let fits = layer.bias_from == 0 && by_rows(shape, layer) && begins_aligned(regions);
+    let fits = layer.bias_from == 0 && by_rows(shape, layer) && begins_aligned(gpu, regions);
     fits.then(|| input_blocks(gpu, layer)).flatten()
 }
 
-/// Whether a member's part may begin wherever rows do: parts are whole multiples of [`UNIFORM_WORDS`] words then.
-fn begins_aligned(regions: &[&Region]) -> bool {
-    let bytes = 4 * UNIFORM_WORDS as u64;
-    regions.iter().all(|r| r.offset.is_multiple_of(bytes))
+/// Whether a member's part may begin wherever rows do: parts are whole multiples of [`UNIFORM_WORDS`] words from where the regions begin.
+/// As the adapter asks, not as WebGPU at most does: where burn's memory begins depends on what else it holds, and so would the layout, and with
+/// it the rounding of sums.
+fn begins_aligned(gpu: &Gpu, regions: &[&Region]) -> bool {
+    let limits = &gpu.limits;
+    let uniform = limits.min_uniform_buffer_offset_alignment;
+    let bytes = uniform.max(limits.min_storage_buffer_offset_alignment);
+    regions
+        .iter()
+        .all(|r| r.offset.is_multiple_of(u64::from(bytes)))
 }
 
 /// A product of matrices: the same pipeline on one or several parts of memory.
@@ -541,7 +547,7 @@ impl Grad {
         if block(dy, layer.outputs)
             && shape.rows.is_multiple_of(shape.chunk)
             && by_rows(shape, layer)
-            && begins_aligned(&[&x.region, dy, partials])
+            && begins_aligned(gpu, &[&x.region, dy, partials])
         {
             let x_block = block(&x.region, x.stride);
             let parts = (0..shape.members * shape.chunks()).map(|i| {
