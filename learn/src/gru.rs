@@ -3,18 +3,49 @@
 //! The input half `x W_i + b` of all steps is one dense layer before the scan ([`crate::dense`]), the gradients of the weights
 //! are matrix products after it. An unrolled cell would cost some 35 launches a step, 4,500 for a rollout of 128.
 //!
-//! Two layouts, as in [`crate::dense`]: on GPUs an invocation has a hidden unit of eight sequences, on a software device a whole
-//! sequence.
+//! Two layouts, as in [`crate::dense`]: on GPUs a workgroup has two or four sequences and splits the products of a step among its
+//! invocations, on a software device an invocation has a whole sequence.
 
 use merit_sim::gpu::{Access, Gpu, GpuError, Region};
 
 use crate::dense::Shape;
-use crate::kernel::{Constants, Recorder};
+use crate::kernel::{Bind, Constants, Kernel, Recorder};
 use crate::net::{Dense, UNIFORM_WORDS};
 
-/// Sequences of one workgroup: each weight that is loaded serves so many products. More would leave a GPU with too few
-/// workgroups for the usual few hundred sequences.
-const ROWS: u32 = 8;
+/// Workgroups that fill a GPU. With fewer of four sequences, one has two: it waits for fewer products.
+const MANY_GROUPS: usize = 128;
+
+/// How a workgroup splits a step's products (`gru_scan.wgsl`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Split {
+    /// Sequences of a workgroup.
+    rows: usize,
+    /// Among how many invocations the products of a column are split.
+    parts: usize,
+}
+
+impl Split {
+    /// The parts depend on the adapter and the width alone, and so does the rounding of sums: not on how many sequences there are.
+    fn new(gpu: &Gpu, members: usize, sequences: usize, hidden: usize) -> Self {
+        let fits = |Self { rows, parts }: &Self| {
+            let bytes = 4 * rows * hidden * (3 + 3 * parts);
+            hidden.is_multiple_of(4 * parts)
+                && *rows <= 3 * parts
+                && 3 * hidden / 4 * parts
+                    <= gpu.limits.max_compute_invocations_per_workgroup as usize
+                && bytes <= gpu.limits.max_compute_workgroup_storage_size as usize
+        };
+        let most = [8, 4, 2].map(|parts| Self { rows: 4, parts });
+        // Of 256 units, 192 invocations and 12 KiB: fits what every adapter has.
+        let most = most.into_iter().find(fits);
+        let most = most.unwrap_or(Self { rows: 2, parts: 1 });
+        let few = members * sequences.div_ceil(4) < MANY_GROUPS;
+        Self {
+            rows: if few { 2 } else { most.rows },
+            ..most
+        }
+    }
+}
 
 /// The device memory of one scan. `P` members, `T` steps, `R` sequences, `H` hidden units, all `f32`.
 #[derive(Clone, Debug)]
@@ -64,7 +95,8 @@ impl Scan {
 pub struct GruScan {
     forward: Scan,
     backward: Scan,
-    transpose: Scan,
+    transpose: Kernel,
+    transpose_groups: [usize; 3],
 }
 
 impl GruScan {
@@ -99,10 +131,12 @@ impl GruScan {
             4 * (members * transposed_stride) as u64,
         );
         // Bindings that an entry point does not use still need a buffer, each its own.
-        let unused: Vec<Region> = (0..7).map(|_| gpu.storage("unused", 4)).collect();
+        let unused: Vec<Region> = (0..7).map(|_| gpu.storage("unused", 16)).collect();
+        let split = Split::new(gpu, members, rows, hidden);
         let constants = Constants::default()
             .uint("H", hidden)
-            .uint("ROWS", ROWS as usize)
+            .uint("ROWS", split.rows)
+            .uint("PARTS", split.parts)
             .uint("STRIDE", stride)
             .uint("TRANSPOSED", transposed_stride)
             .uint("WEIGHTS", recurrent.kernel)
@@ -154,7 +188,8 @@ impl GruScan {
                     ((0..members).map(member).collect(), groups)
                 } else {
                     let all = bind(&layout, [members, steps, rows, 0], weights, rest);
-                    (vec![all], [(rows as u32).div_ceil(ROWS), members as u32])
+                    let groups = [rows.div_ceil(split.rows) as u32, members as u32];
+                    (vec![all], groups)
                 };
                 Scan {
                     pipeline,
@@ -181,16 +216,13 @@ impl GruScan {
             &m.x_grad,
             &m.hidden_grad,
         ];
-        let (transpose, layout) = compile("transpose", None);
-        let rest = [&u[0], &u[1], &u[2], &transposed, &u[4], &u[5], &u[6]];
+        let file = include_str!("../../shaders/learn/gru_transpose.wgsl");
+        let binds = [Bind::Read(params), Bind::Write(&transposed)];
         Ok(Self {
             forward: scan("forward", params, [stride, recurrent.kernel], forward),
             backward: scan("backward", &transposed, [transposed_stride, 0], backward),
-            transpose: Scan {
-                pipeline: transpose,
-                binds: vec![bind(&layout, [members, steps, rows, 0], params, rest)],
-                groups: [(3 * hidden * hidden).div_ceil(64) as u32, members as u32],
-            },
+            transpose: Kernel::new(gpu, "transpose", &constants, &[file], &binds),
+            transpose_groups: [(3 * hidden * hidden).div_ceil(64), members, 1],
         })
     }
 
@@ -201,7 +233,7 @@ impl GruScan {
 
     /// `h_grad` to `x_grad` and `hidden_grad`; the gradient stops at `start`. Follows a forward pass over the same memory.
     pub fn record_backward(&self, to: &mut Recorder) {
-        self.transpose.record(to);
+        self.transpose.record(to, 0, self.transpose_groups);
         self.backward.record(to);
     }
 }
@@ -211,8 +243,6 @@ mod tests {
     use super::*;
     use crate::testing::{gpu, run};
     use merit_sim::rng::threefry2x32;
-
-    const SHAPE: [usize; 4] = [2, 5, 11, 16];
 
     /// Numbers in [-1, 1), a function of the name and the index.
     fn numbers(name: u32, count: usize) -> Vec<f32> {
@@ -231,8 +261,10 @@ mod tests {
         h_grad: Vec<f32>,
     }
 
-    fn data() -> Data {
-        let [p, t, r, h] = SHAPE;
+    /// `[P, T, R, H]`
+    type Cells = [usize; 4];
+
+    fn data([p, t, r, h]: Cells) -> Data {
         Data {
             weights: numbers(1, p * h * 3 * h).iter().map(|w| w * 0.5).collect(),
             bias_n: numbers(2, p * h),
@@ -247,8 +279,13 @@ mod tests {
     }
 
     /// States of all steps, by the formulas, in float64: the slow obvious path.
-    fn reference(d: &Data, weights: &[f64], bias_n: &[f64], x: &[f64]) -> Vec<f64> {
-        let [p, t, r, h] = SHAPE;
+    fn reference(
+        [p, t, r, h]: Cells,
+        d: &Data,
+        weights: &[f64],
+        bias_n: &[f64],
+        x: &[f64],
+    ) -> Vec<f64> {
         let mut out = vec![0.0; p * t * r * h];
         let sigmoid = |v: f64| 1.0 / (1.0 + (-v).exp());
         for m in 0..p {
@@ -291,14 +328,32 @@ mod tests {
     #[test]
     fn the_scan_equals_the_formulas_and_its_gradient_their_differences() {
         for by_rows in [false, true] {
-            one_layout_equals_the_formulas(by_rows);
+            one_layout_equals_the_formulas(by_rows, [2, 5, 11, 16]);
+        }
+        // Two parts and four sequences to a workgroup, eight and two.
+        one_layout_equals_the_formulas(false, [2, 2, 257, 24]);
+        one_layout_equals_the_formulas(false, [1, 3, 5, 64]);
+    }
+
+    #[test]
+    fn how_products_are_split_depends_on_the_width_alone_but_for_the_rows() {
+        let gpu = gpu();
+        for hidden in (16..=256).step_by(8) {
+            let few = Split::new(gpu, 1, 3, hidden);
+            let many = Split::new(gpu, 8, 4_096, hidden);
+            assert_eq!(few.parts, many.parts);
+            assert_eq!(few.rows, 2);
+            assert!(hidden.is_multiple_of(4 * few.parts), "{hidden}: {few:?}");
+            for split in [few, many] {
+                assert!(split.rows <= 3 * split.parts, "{hidden}: {split:?}");
+            }
         }
     }
 
-    fn one_layout_equals_the_formulas(by_rows: bool) {
+    fn one_layout_equals_the_formulas(by_rows: bool, shape_of: Cells) {
         let gpu = gpu();
-        let [p, t, r, h] = SHAPE;
-        let d = data();
+        let [p, t, r, h] = shape_of;
+        let d = data(shape_of);
         let room = |n: usize| gpu.storage("test", 4 * n as u64);
         let cells = p * t * r;
         let m = GruMemory {
@@ -332,7 +387,7 @@ mod tests {
         });
 
         let (w, c, x) = (wide(&d.weights), wide(&d.bias_n), wide(&d.x));
-        let states = reference(&d, &w, &c, &x);
+        let states = reference(shape_of, &d, &w, &c, &x);
         let ours: Vec<f32> = gpu.read(&m.h).unwrap();
         for (i, (a, b)) in ours.iter().zip(&states).enumerate() {
             assert!(
@@ -344,7 +399,7 @@ mod tests {
         // d(sum of h_grad · h) by central differences, for a spread of entries of x, weights and bias.
         let dh = wide(&d.h_grad);
         let loss = |w: &[f64], c: &[f64], x: &[f64]| -> f64 {
-            let h = reference(&d, w, c, x);
+            let h = reference(shape_of, &d, w, c, x);
             h.iter().zip(&dh).map(|(h, g)| h * g).sum()
         };
         let slope = |v: &[f64], i: usize, f: &dyn Fn(&[f64]) -> f64| {
@@ -356,7 +411,7 @@ mod tests {
         let x_grad: Vec<f32> = gpu.read(&m.x_grad).unwrap();
         let hidden_grad: Vec<f32> = gpu.read(&m.hidden_grad).unwrap();
         let previous: Vec<f32> = gpu.read(&m.previous).unwrap();
-        for i in (0..x.len()).step_by(173) {
+        for i in (0..x.len()).step_by(173.max(x.len() / 60) | 1) {
             let want = slope(&x, i, &|x| loss(&w, &c, x));
             assert!(
                 (f64::from(x_grad[i]) - want).abs() < 1e-4,
@@ -364,7 +419,7 @@ mod tests {
                 x_grad[i]
             );
         }
-        for i in (0..w.len()).step_by(97) {
+        for i in (0..w.len()).step_by(97.max(w.len() / 60) | 1) {
             let (member, k, column) = (i / (3 * h * h), i / (3 * h) % h, i % (3 * h));
             let rows = member * t * r..(member + 1) * t * r;
             let ours: f64 = rows

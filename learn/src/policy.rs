@@ -49,9 +49,19 @@ const ROW_GROUP: usize = 8;
 /// Rows that such an invocation takes: each weight that it loads serves so many.
 const ROWS_OF_ONE: usize = 4;
 
-/// Columns of an invocation's patch; a unit of a GRU takes four sums, so there are fewer.
-fn patch_columns(net: &Network) -> usize {
-    if net.trunk.is_some() { 4 } else { 8 }
+/// Columns of an invocation's patch; a unit of a GRU takes four sums, so there are fewer. On GPUs a column each: a step of few
+/// environments has more invocations then.
+fn patch_columns(c: &Context<'_>, net: &Network) -> usize {
+    match (&net.trunk, c.by_rows) {
+        (None, _) => 8,
+        (Some(_), true) => 4,
+        (Some(_), false) => 1,
+    }
+}
+
+/// Inputs whose weights an invocation loads at a time (`mlp.wgsl`, `gru_net.wgsl`): a software device's loads do not wait.
+fn unroll(c: &Context<'_>) -> usize {
+    if c.by_rows { 1 } else { 4 }
 }
 
 /// What the kernels of a learner share.
@@ -336,7 +346,7 @@ pub(crate) fn others_constants(
 
 fn constants(c: &Context<'_>, net: &Network) -> Constants {
     let blocks = Blocks::new(c, net);
-    let (rows, columns) = (tile_rows(c, net), patch_columns(net));
+    let (rows, columns) = (tile_rows(c, net), patch_columns(c, net));
     let group = match blocks {
         Some(_) => ROW_GROUP,
         None => net.hidden() / columns * (rows / PATCH_ROWS),
@@ -355,6 +365,7 @@ fn constants(c: &Context<'_>, net: &Network) -> Constants {
         .uint("ROWS", rows)
         .uint("TM", PATCH_ROWS)
         .uint("TN", columns)
+        .uint("UNROLL", unroll(c))
         .uint("WG", group)
         .uint("WEIGHTS", weights.len());
     if let Some(trunk) = &net.trunk {

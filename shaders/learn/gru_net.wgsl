@@ -1,9 +1,10 @@
 // Dense, GRU cell, dense and head over a tile of ROWS rows, a step at a time; what is remembered stays in the workgroup.
-// An invocation holds a patch of TM rows by TN units.
+// An invocation holds a patch of TM rows by TN units, and loads the weights of UNROLL inputs at a time: loads that do not wait for each
+// other, where each takes a GPU hundreds of cycles and a step of few environments has no other work meanwhile.
 //
 // Constants: MEMBERS, RPM (rows per member and slot), SHARE (rows that share an input row), ONE_HOT (append the row's number
 // among those), STRIDE (words of a member's parameters), IN, HIDDEN, OUT, KE BE (embedding), KI BI (input half), KR BR (recurrent
-// half; BR: the bias of n alone), K1 B1 (dense; not with PLAIN_HEAD), K2 B2 (head), ACT, ROWS, TM, TN, WG = (HIDDEN / TN) (ROWS / TM).
+// half; BR: the bias of n alone), K1 B1 (dense; not with PLAIN_HEAD), K2 B2 (head), ACT, ROWS, TM, TN, UNROLL (divides HIDDEN), WG = (HIDDEN / TN) (ROWS / TM).
 // After tick and activation; with others or no_others.
 
 @group(0) @binding(0) var<uniform> tick: Tick;
@@ -43,12 +44,18 @@ fn advance(member: u32, first: u32, row_0: u32, lane: u32) {
             for (var j = 0u; j < TN; j++) { acc[i * TN + j] += o.x * params[base + KE + o.column * HIDDEN + c + j]; }
         }
     }
-    for (var k = 0u; k < IN; k++) {
-        var w: array<f32, TN>;
-        for (var j = 0u; j < TN; j++) { w[j] = params[base + KE + k * HIDDEN + c + j]; }
-        for (var i = 0u; i < TM; i++) {
-            let x = inputs[at[i] + k];
-            for (var j = 0u; j < TN; j++) { acc[i * TN + j] += x * w[j]; }
+    for (var first_k = 0u; first_k < IN; first_k += UNROLL) {
+        var w: array<f32, UNROLL * TN>;
+        var x: array<f32, UNROLL * TM>;
+        for (var u = 0u; u < UNROLL; u++) {
+            let k = min(first_k + u, IN - 1u);
+            for (var j = 0u; j < TN; j++) { w[u * TN + j] = params[base + KE + k * HIDDEN + c + j]; }
+            for (var i = 0u; i < TM; i++) { x[u * TM + i] = select(0.0, inputs[at[i] + k], first_k + u < IN); }
+        }
+        for (var u = 0u; u < UNROLL; u++) {
+            for (var i = 0u; i < TM; i++) {
+                for (var j = 0u; j < TN; j++) { acc[i * TN + j] += x[u * TM + i] * w[u * TN + j]; }
+            }
         }
     }
     // The head of the step before may still be reading.
@@ -71,23 +78,29 @@ fn advance(member: u32, first: u32, row_0: u32, lane: u32) {
             half_h[i * TN + j] = params[base + BR + c + j];
         }
     }
-    for (var k = 0u; k < HIDDEN; k++) {
-        let wx = base + KI + k * 3u * HIDDEN + c;
-        let wh = base + KR + k * 3u * HIDDEN + c;
-        for (var j = 0u; j < TN; j++) {
-            let xr = params[wx + j];
-            let xz = params[wx + HIDDEN + j];
-            let xn = params[wx + 2u * HIDDEN + j];
-            let hr = params[wh + j];
-            let hz = params[wh + HIDDEN + j];
-            let hn = params[wh + 2u * HIDDEN + j];
+    for (var first_k = 0u; first_k < HIDDEN; first_k += UNROLL) {
+        var x_w: array<f32, 3u * UNROLL * TN>;
+        var h_w: array<f32, 3u * UNROLL * TN>;
+        for (var u = 0u; u < UNROLL; u++) {
+            for (var gate = 0u; gate < 3u; gate++) {
+                let word = base + ((first_k + u) * 3u + gate) * HIDDEN + c;
+                for (var j = 0u; j < TN; j++) {
+                    x_w[(3u * u + gate) * TN + j] = params[KI + word + j];
+                    h_w[(3u * u + gate) * TN + j] = params[KR + word + j];
+                }
+            }
+        }
+        for (var u = 0u; u < UNROLL; u++) {
             for (var i = 0u; i < TM; i++) {
-                let x = work[(r + i) * HIDDEN + k];
-                let h = remembered[(r + i) * HIDDEN + k];
-                gate_r[i * TN + j] += x * xr + h * hr;
-                gate_z[i * TN + j] += x * xz + h * hz;
-                half_x[i * TN + j] += x * xn;
-                half_h[i * TN + j] += h * hn;
+                let x = work[(r + i) * HIDDEN + first_k + u];
+                let h = remembered[(r + i) * HIDDEN + first_k + u];
+                for (var j = 0u; j < TN; j++) {
+                    let g = 3u * u * TN + j;
+                    gate_r[i * TN + j] += x * x_w[g] + h * h_w[g];
+                    gate_z[i * TN + j] += x * x_w[g + TN] + h * h_w[g + TN];
+                    half_x[i * TN + j] += x * x_w[g + 2u * TN];
+                    half_h[i * TN + j] += h * h_w[g + 2u * TN];
+                }
             }
         }
     }
@@ -112,12 +125,16 @@ fn before_head(member: u32, lane: u32) {
     for (var j = 0u; j < TN; j++) {
         for (var i = 0u; i < TM; i++) { acc[i * TN + j] = params[base + B1 + c + j]; }
     }
-    for (var k = 0u; k < HIDDEN; k++) {
-        var w: array<f32, TN>;
-        for (var j = 0u; j < TN; j++) { w[j] = params[base + K1 + k * HIDDEN + c + j]; }
-        for (var i = 0u; i < TM; i++) {
-            let x = remembered[(r + i) * HIDDEN + k];
-            for (var j = 0u; j < TN; j++) { acc[i * TN + j] += x * w[j]; }
+    for (var first_k = 0u; first_k < HIDDEN; first_k += UNROLL) {
+        var w: array<f32, UNROLL * TN>;
+        for (var u = 0u; u < UNROLL; u++) {
+            for (var j = 0u; j < TN; j++) { w[u * TN + j] = params[base + K1 + (first_k + u) * HIDDEN + c + j]; }
+        }
+        for (var u = 0u; u < UNROLL; u++) {
+            for (var i = 0u; i < TM; i++) {
+                let x = remembered[(r + i) * HIDDEN + first_k + u];
+                for (var j = 0u; j < TN; j++) { acc[i * TN + j] += x * w[u * TN + j]; }
+            }
         }
     }
     for (var i = 0u; i < TM; i++) {
@@ -139,9 +156,12 @@ fn head(member: u32, lane: u32) {
         let q = (item / OUT) * TM;
         var sum: array<f32, TM>;
         for (var i = 0u; i < TM; i++) { sum[i] = params[base + B2 + o]; }
-        for (var k = 0u; k < HIDDEN; k++) {
-            let w = params[base + K2 + k * OUT + o];
-            for (var i = 0u; i < TM; i++) { sum[i] += work[(q + i) * HIDDEN + k] * w; }
+        for (var first_k = 0u; first_k < HIDDEN; first_k += UNROLL) {
+            var w: array<f32, UNROLL>;
+            for (var u = 0u; u < UNROLL; u++) { w[u] = params[base + K2 + (first_k + u) * OUT + o]; }
+            for (var u = 0u; u < UNROLL; u++) {
+                for (var i = 0u; i < TM; i++) { sum[i] += work[(q + i) * HIDDEN + first_k + u] * w[u]; }
+            }
         }
         for (var i = 0u; i < TM; i++) { outputs[(q + i) * OUT + o] = sum[i]; }
     }

@@ -1,18 +1,17 @@
 // Two hidden layers and a head over a tile of ROWS rows, all in one dispatch: between the layers nothing leaves the
-// workgroup. An invocation holds a patch of TM rows by TN columns, so that each value it loads serves several products.
+// workgroup. An invocation holds a patch of TM rows by TN columns, so that each value it loads serves several products, and loads the weights
+// of UNROLL inputs at a time: loads that do not wait for each other, where each takes a GPU hundreds of cycles and a small batch has no
+// other work meanwhile.
 //
 // Constants: MEMBERS, RPM (rows per member and slot), SHARE (rows that share an input row), ONE_HOT (append the row's number
 // among those), STRIDE (words of a member's parameters), IN, HIDDEN, OUT, K1 B1 K2 B2 K3 B3 (kernels and biases), ACT,
-// ROWS, TM, TN, WG = (HIDDEN / TN) (ROWS / TM). With others or no_others.
+// ROWS, TM, TN, UNROLL, WG = (HIDDEN / TN) (ROWS / TM). With others or no_others.
 
 @group(0) @binding(0) var<uniform> tick: Tick;
 @group(0) @binding(1) var<storage, read> params: array<f32>; // [P, STRIDE]
 @group(0) @binding(2) var<storage, read> inputs: array<f32>; // [slots, P * RPM / SHARE, IN]
 
 const COLS = HIDDEN / TN;
-/// Weights are loaded so many inputs at a time: loads that do not wait for each other, where each takes a GPU hundreds of cycles and a small
-/// batch has no other work meanwhile.
-const UNROLL = 4u;
 
 var<workgroup> hidden_1: array<f32, ROWS * HIDDEN>;
 var<workgroup> hidden_2: array<f32, ROWS * HIDDEN>;
