@@ -71,6 +71,8 @@ mod tests_rollouts;
 mod tests_sequential;
 #[cfg(test)]
 mod tests_values;
+#[cfg(test)]
+mod tests_where_memory_begins;
 pub mod timing;
 pub mod train;
 pub mod vdn;
