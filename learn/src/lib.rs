@@ -4,6 +4,7 @@ pub mod actor;
 pub mod adam;
 pub mod agents;
 pub mod alignment;
+pub mod bench;
 pub mod burn_device;
 pub mod categorical;
 pub mod checkpoint;
@@ -24,6 +25,7 @@ pub mod gaussian;
 pub mod gpae;
 pub mod gru;
 pub mod held;
+pub mod host_replay;
 pub mod init;
 pub mod ippo;
 pub mod iql;
@@ -61,6 +63,8 @@ mod tests_coma;
 mod tests_credit;
 #[cfg(test)]
 mod tests_fop;
+#[cfg(test)]
+mod tests_host_replay;
 #[cfg(test)]
 mod tests_qtran;
 #[cfg(test)]

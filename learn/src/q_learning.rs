@@ -543,26 +543,47 @@ impl QLearner {
 
     /// T steps of E environments into the ring; `prepare` comes in front of each choice.
     pub fn record_rollout(&mut self, to: &mut Recorder, prepare: impl Fn(&mut Recorder, usize)) {
-        self.timestamps.begin_rollout(to.encoder());
-        let capacity = self.replay.sizes.capacity as u64;
-        let first = self.updates_done * self.sizes.steps as u64;
+        self.begin_rollout(to);
         for t in 0..self.sizes.steps {
-            self.itself.record(to, t);
             prepare(to, t);
-            self.policy.record(to, t);
-            let slot = ((first + t as u64) % capacity) as usize;
-            self.env.record_step(to.pass(), slot);
-            to.launches += u64::from(self.env.dispatches_per_step());
+            self.record_step(to, t);
             self.replay.record_step(to, t);
         }
         self.replay.record_index(to, self.sizes.steps - 1);
+        self.end_rollout(to);
+    }
+
+    pub fn begin_rollout(&mut self, to: &mut Recorder) {
+        self.timestamps.begin_rollout(to.encoder());
+    }
+
+    pub fn end_rollout(&mut self, to: &mut Recorder) {
         self.timestamps.end_rollout(to.encoder());
+    }
+
+    /// Chooses the actions of step `t` of the rollout and does them.
+    pub fn record_step(&self, to: &mut Recorder, t: usize) {
+        self.itself.record(to, t);
+        self.policy.record(to, t);
+        self.env.record_step(to.pass(), self.slot(t));
+        to.launches += u64::from(self.env.dispatches_per_step());
+    }
+
+    /// Of step `t` of the rollout, in the environments' ring.
+    pub fn slot(&self, t: usize) -> usize {
+        let step = self.updates_done * self.sizes.steps as u64 + t as u64;
+        (step % self.replay.sizes.capacity as u64) as usize
     }
 
     /// Draws a batch, and what the networks say of it.
     pub fn record_batch(&self, to: &mut Recorder, tick: usize) {
         self.replay.record_draw(to, tick);
         self.batch.record_gather(to);
+        self.record_networks(to, tick);
+    }
+
+    /// What the networks say of the batch that is there.
+    pub fn record_networks(&self, to: &mut Recorder, tick: usize) {
         self.online.record_forward(to);
         self.target.record_forward(to);
         for net in &self.nets {
@@ -658,6 +679,14 @@ impl QLearner {
             let groups = [self.stride.div_ceil(64), self.sizes.members, 1];
             self.polyak.record(to, tick, groups);
         }
+    }
+
+    /// Time of the updates since the last call. Waits for the device.
+    ///
+    /// # Errors
+    /// [`LearnError::Gpu`].
+    pub fn timing(&mut self) -> Result<Timing, LearnError> {
+        Ok(self.timestamps.read(&self.gpu)?)
     }
 
     pub fn end_update(&mut self, mut to: Recorder) {
@@ -928,6 +957,10 @@ impl QLearner {
 
     pub fn updates_done(&self) -> u64 {
         self.updates_done
+    }
+
+    pub fn gradient_steps_done(&self) -> u64 {
+        self.gradient_steps_done
     }
 
     /// Whether there has been a gradient step.

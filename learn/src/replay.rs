@@ -380,6 +380,8 @@ pub struct Batch {
     resets: Option<Resets>,
     /// Of a member, `B`.
     pub episodes: usize,
+    /// Slots are computed in whole numbers of so many.
+    pub quantum: usize,
     pub agent_shape: Shape,
     pub state_shape: Shape,
     live: Kernel,
@@ -506,15 +508,16 @@ impl Batch {
         let ended = words("ends of a batch", state_rows);
 
         // Steps in whole chunks of both kinds of rows.
-        let quantum = |chunk: usize, per_slot: usize| chunk / gcd(chunk, per_slot);
+        let slots_of = |chunk: usize, per_slot: usize| chunk / gcd(chunk, per_slot);
         let [a, b] = [
-            quantum(agent_shape.chunk, r.batch * s.agents),
-            quantum(state_shape.chunk, r.batch),
+            slots_of(agent_shape.chunk, r.batch * s.agents),
+            slots_of(state_shape.chunk, r.batch),
         ];
+        let quantum = a / gcd(a, b) * b;
         let constants = Constants::default()
             .uint("DRAWS", s.members * r.batch)
             .uint("SLOTS", r.slots)
-            .uint("QUANTUM", a / gcd(a, b) * b)
+            .uint("QUANTUM", quantum)
             .uints("ROWS", &[r.batch * s.agents, r.batch])
             .uints("CHUNK", &[agent_shape.chunk, state_shape.chunk])
             .uints("CHUNKS", &[agent_shape.chunks(), state_shape.chunks()])
@@ -624,6 +627,7 @@ impl Batch {
             ended,
             resets,
             episodes: r.batch,
+            quantum,
             agent_shape,
             state_shape,
             live,
@@ -636,10 +640,15 @@ impl Batch {
         })
     }
 
+    /// From what was drawn to how many slots are computed.
+    pub fn record_live(&self, to: &mut Recorder) {
+        self.live.record(to, 0, [1, 1, 1]);
+    }
+
     /// From what was drawn to what the networks read.
     pub fn record_gather(&self, to: &mut Recorder) {
         let [states, joint] = self.groups;
-        self.live.record(to, 0, [1, 1, 1]);
+        self.record_live(to);
         self.outcomes
             .record(to, 0, [self.agent_rows.div_ceil(64), self.members, 1]);
         self.agents.record(to);

@@ -113,6 +113,55 @@ fn bench_prints_an_object_per_measurement() {
     }
 }
 
+/// Two updates or so of each: as many in both, and the same parameters after them.
+#[test]
+fn bench_trains_from_both_replays() {
+    let measured = output(&[
+        "bench",
+        "matrix/3x3",
+        "--learner-replay",
+        "device,host",
+        "--envs=4",
+        "--seconds=0.2",
+        "--set=rollout=16",
+        "--set=replay=1k",
+        "--set=learning_starts=64",
+        "--set=hidden=16",
+        "--json",
+    ]);
+    assert!(measured.status.success(), "{}", text(&measured.stderr));
+    let rows: Vec<Value> = text(&measured.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let places: Vec<_> = rows.iter().map(|r| r["replay"].as_str()).collect();
+    assert_eq!(places, [Some("device"), Some("host")]);
+    for row in &rows {
+        assert_eq!(row["algo"], "qmix");
+        assert!(row["env_steps_per_s"].as_f64().expect("a rate") > 0.0);
+        assert_eq!(row["runs"].as_array().expect("runs").len(), 5);
+        let travels = row["replay"] == "host";
+        for key in ["bytes_read", "bytes_uploaded"] {
+            assert_eq!(row[key].as_u64().expect("bytes") > 0, travels, "{key}");
+        }
+    }
+    assert_eq!(rows[0]["updates"], rows[1]["updates"]);
+    assert_eq!(rows[0]["parameters_crc32"], rows[1]["parameters_crc32"]);
+}
+
+#[test]
+fn bench_trains_what_the_host_can_put_together() {
+    let bench =
+        |more: &[&str]| output(&[&["bench", "matrix/3x3", "--learner-replay=host"], more].concat());
+    refused(&bench(&["--algo=qplex"]), &["qplex", "iql, vdn and qmix"]);
+    refused(&bench(&["--set=batch=0"]), &["`batch` is 0"]);
+    refused(
+        &bench(&["--set=replay_unit=rollouts"]),
+        &["replay_unit = \"episodes\""],
+    );
+    assert_eq!(bench(&["--policy=random"]).status.code(), Some(2));
+}
+
 #[test]
 fn a_closed_pipe_is_no_failure() {
     use std::process::Stdio;
