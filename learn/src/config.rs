@@ -252,6 +252,16 @@ pub enum ReplayUnit {
     Rollouts,
 }
 
+/// What weights of value decomposition begin with (`value_decomposition.md` §2 and 9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Init {
+    /// Uniform in ±1/√fan-in, biases too: PyMARL's.
+    Uniform,
+    /// Orthogonal with gain 1, the mixer's networks with [`Config::mixer_init_scale`], a GRU's gates as flax has them; biases 0: JaxMARL's.
+    Orthogonal,
+}
+
 /// Everything that decides what a run computes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -355,6 +365,12 @@ pub struct Config {
     /// Value decomposition from rollouts: no bootstrap behind the step that follows an end in place of the one that ends, as in JaxMARL's
     /// published baselines.
     pub jaxmarl_done_index: bool,
+    /// Value decomposition from rollouts: every rollout begins with new episodes, as in JaxMARL; those under way are not counted.
+    pub reset_at_rollout: bool,
+    /// IQL, VDN, QMIX: what weights begin with.
+    pub init: Init,
+    /// QMIX with orthogonal weights: gain of the networks that give the mixer's.
+    pub mixer_init_scale: f64,
     /// Value decomposition: gradient steps after every `rollout` steps of `envs` environments.
     pub gradient_steps: usize,
     /// Value decomposition: environment steps (per member) before the first gradient step.
@@ -476,6 +492,9 @@ impl Default for Config {
             batch: 32,
             replay_unit: ReplayUnit::Episodes,
             jaxmarl_done_index: false,
+            reset_at_rollout: false,
+            init: Init::Uniform,
+            mixer_init_scale: 1e-3,
             gradient_steps: 1,
             learning_starts: 2_000,
             obs_last_action: true,
@@ -771,6 +790,7 @@ fn choices(key: &str) -> Option<&'static [&'static str]> {
         "fop_entropy" => Some(&["code", "principled"]),
         "reuse_steps" => Some(&["same", "all"]),
         "replay_unit" => Some(&["episodes", "rollouts"]),
+        "init" => Some(&["uniform", "orthogonal"]),
         "optimiser" => Some(&["adam", "rmsprop", "radam"]),
         "trace" => Some(&["dt", "st", "it", "none", "full"]),
         "actor_ratio" => Some(&["behaviour", "geppo", "weighted"]),
@@ -798,7 +818,9 @@ impl Config {
             "dae_beta" | "dae_shaped_target" | "reward_models" => self.algo == Algo::Dae,
             "replay" | "batch" | "gradient_steps" | "learning_starts" | "obs_last_action"
             | "obs_agent_id" | "reward_scale" => self.algo.decomposes_values(),
-            "replay_unit" | "jaxmarl_done_index" => {
+            "init" => matches!(self.algo, Algo::Iql | Algo::Vdn | Algo::Qmix),
+            "mixer_init_scale" => self.algo == Algo::Qmix,
+            "replay_unit" | "jaxmarl_done_index" | "reset_at_rollout" => {
                 self.algo.decomposes_values() && self.algo != Algo::Fop
             }
             "target_interval" | "td_lambda" | "optimiser" => {
@@ -961,6 +983,7 @@ impl Config {
             self.reward_scale.is_finite(),
             "a finite number",
         )?;
+        weight("mixer_init_scale", self.mixer_init_scale)?;
         count("mixing_embed", self.mixing_embed as u64, 256)?;
         count("hyper_hidden", self.hyper_hidden as u64, 256)?;
         count("attention_kernels", self.attention_kernels as u64, 16)?;
@@ -1159,6 +1182,7 @@ mod tests {
             "critic_actions",
             "positivity",
             "replay_unit",
+            "init",
             "transform",
             "soft_next",
             "entropy_estimate",

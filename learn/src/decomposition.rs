@@ -57,6 +57,13 @@ impl HyperNet {
         }
     }
 
+    /// Orthogonal with `gain`, biases 0 (`value_decomposition.md` §9); a member's words are 0.
+    pub fn initialise_orthogonal(&self, words: &mut [f32], seed: u64, stream: u32, gain: f64) {
+        for (i, layer) in self.layers.iter().enumerate() {
+            layer.initialise(words, seed, stream + i as u32, gain);
+        }
+    }
+
     /// Name, place and shape of every array.
     pub fn arrays(&self) -> Vec<(String, Range<usize>, Vec<usize>)> {
         let layers = self.layers.iter().enumerate();

@@ -42,8 +42,8 @@ impl Dense {
         self.bias + self.outputs - self.bias_from
     }
 
-    /// Orthogonal kernel with `gain`, zero bias, into a member's words.
-    fn initialise(&self, words: &mut [f32], seed: u64, stream: u32, gain: f64) {
+    /// Orthogonal kernel with `gain`, zero bias, into a member's words, which are 0.
+    pub(crate) fn initialise(&self, words: &mut [f32], seed: u64, stream: u32, gain: f64) {
         let mut normal = Normal::new(seed, stream);
         let kernel = orthogonal(&mut normal, self.inputs, self.outputs, gain);
         words[self.kernel..self.bias].copy_from_slice(&kernel);
@@ -211,13 +211,24 @@ impl Network {
     pub fn initialise(&self, words: &mut [f32], seed: u64, stream: u32, head_gain: f64) {
         let root = std::f64::consts::SQRT_2;
         let gain = if self.trunk.is_some() { 2.0 } else { root };
+        self.initialise_with(words, seed, stream, [root, gain, head_gain]);
+    }
+
+    /// The same with `gains` of the dense layer in front of a GRU, of hidden layers, and of the head.
+    pub fn initialise_with(
+        &self,
+        words: &mut [f32],
+        seed: u64,
+        stream: u32,
+        [embed, hidden, head]: [f64; 3],
+    ) {
         let last = self.layers.len() - 1;
         for (i, layer) in self.layers.iter().enumerate() {
-            let gain = if i == last { head_gain } else { gain };
+            let gain = if i == last { head } else { hidden };
             layer.initialise(words, seed, stream + i as u32, gain);
         }
         if let Some(trunk) = &self.trunk {
-            trunk.embed.initialise(words, seed, stream + 4, root);
+            trunk.embed.initialise(words, seed, stream + 4, embed);
             trunk
                 .input
                 .initialise_gates(words, seed, stream + 5, lecun_normal);

@@ -23,7 +23,7 @@ use crate::LearnError;
 use crate::adam::{self, Adam, AdamConfig};
 use crate::agents::{self, Agents};
 use crate::alignment::alignment;
-use crate::config::{Algo, Config, Optimiser};
+use crate::config::{Algo, Config, Init, Optimiser};
 use crate::decomposition::{Decomposition, HyperMemory, HyperStacks};
 use crate::dense::{Activate, Shape};
 use crate::evaluate::Evaluation;
@@ -446,9 +446,19 @@ impl QLearner {
     fn initialise(&self) {
         let mut words = vec![0.0; self.sizes.members * self.stride];
         for (words, &seed) in words.chunks_exact_mut(self.stride).zip(&self.seeds) {
-            self.network.initialise_uniform(words, seed, 0);
-            for (net, stream) in self.decomposition.all_nets().zip((16..).step_by(4)) {
-                net.initialise(words, seed, stream);
+            let nets = self.decomposition.all_nets().zip((16..).step_by(4));
+            match self.config.init {
+                Init::Uniform => {
+                    self.network.initialise_uniform(words, seed, 0);
+                    nets.for_each(|(net, stream)| net.initialise(words, seed, stream));
+                }
+                Init::Orthogonal => {
+                    self.network.initialise_with(words, seed, 0, [1.0; 3]);
+                    let gain = self.config.mixer_init_scale;
+                    nets.for_each(|(net, stream)| {
+                        net.initialise_orthogonal(words, seed, stream, gain);
+                    });
+                }
             }
         }
         self.gpu.write(&self.adam.params, &words);
@@ -544,6 +554,11 @@ impl QLearner {
     /// T steps of E environments into the ring; `prepare` comes in front of each choice.
     pub fn record_rollout(&mut self, to: &mut Recorder, prepare: impl Fn(&mut Recorder, usize)) {
         self.begin_rollout(to);
+        // The first one begins with new episodes anyway.
+        if self.config.reset_at_rollout && self.updates_done > 0 {
+            self.env.record_reset_in(to.pass(), self.slot(0));
+            to.launches += 1;
+        }
         for t in 0..self.sizes.steps {
             prepare(to, t);
             self.record_step(to, t);

@@ -81,6 +81,11 @@ impl ReplaySizes {
                 "jaxmarl_done_index = true: nothing in an episode follows its end; set replay_unit = \"rollouts\" or jaxmarl_done_index = false".into(),
             ));
         }
+        if config.reset_at_rollout && !rollouts {
+            return Err(LearnError::Config(
+                "reset_at_rollout = true: it would cut every episode that is longer than a rollout; set replay_unit = \"rollouts\" or reset_at_rollout = false".into(),
+            ));
+        }
         // Rows of a slot times slots in whole chunks of weight gradients.
         let quantum = 256 / gcd(256, config.batch);
         // Some references count one step more than the limit says.

@@ -3,7 +3,7 @@
 use merit_sim::env::{ActionSpace, EnvSpec};
 
 use crate::LearnError;
-use crate::config::{Algo, Config, Network, Optimiser, ReplayUnit};
+use crate::config::{Algo, Config, Init, Network, Optimiser, ReplayUnit};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
@@ -66,6 +66,13 @@ impl Sizes {
         if config.q_lambda && config.algo.decomposes_values() && !config.looks_at("q_lambda") {
             return wrong(format!(
                 "q_lambda = true: {} has no such targets; take iql, vdn, qmix or qplex, or set q_lambda = false",
+                config.algo.name()
+            ));
+        }
+        let orthogonal = config.init == Init::Orthogonal;
+        if orthogonal && config.algo.decomposes_values() && !config.looks_at("init") {
+            return wrong(format!(
+                "init = \"orthogonal\": {} begins uniform; take iql, vdn or qmix, or set init = \"uniform\"",
                 config.algo.name()
             ));
         }

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use crate::adam::{Adam, AdamConfig, rectified_corrections};
-use crate::config::{Algo, Config, Layer, Network as Kind, Optimiser, ReplayUnit, RnnReset};
+use crate::config::{Algo, Config, Init, Layer, Network as Kind, Optimiser, ReplayUnit, RnnReset};
 use crate::dense::Shape;
 use crate::kernel::{Tick, Ticks};
+use crate::learner::{Array, Learner};
 use crate::q_loss::{GOAL, MASK};
 use crate::replay::ReplaySizes;
-use crate::testing::{AGENTS, MATCH, SHOWN, STURDY, gpu, learner, run};
+use crate::testing::{AGENTS, EPISODE, MATCH, SHOWN, STURDY, gpu, learner, run};
 use crate::tests::{close, network, read, uniform};
 use crate::tests_values::{Either, stir, values, words_u32};
 
@@ -173,6 +174,167 @@ fn a_batch_is_whole_rollouts() {
     }
 }
 
+/// Eight steps of a game of five: one episode ends in each rollout, in its fifth step, and the one that the next rollout cuts is counted nowhere.
+#[test]
+fn every_rollout_begins_with_a_reset() {
+    let config = Config {
+        env: MATCH.into(),
+        reset_at_rollout: true,
+        learning_starts: 100,
+        ..rollouts(Algo::Iql)
+    };
+    let mut learner = Either::new(&config);
+    const UPDATES: usize = 13;
+    (0..UPDATES).for_each(|_| learner.update());
+    let groups = 2 * ENVS;
+    let q = learner.q();
+    let (over, cut) = (read(&q.env.io().terminated), read(&q.env.io().truncated));
+    let there = UPDATES - (CAPACITY - 1) / T..UPDATES;
+    for step in there.start * T..there.end * T {
+        for env in 0..groups {
+            let at = step % CAPACITY * groups + env;
+            let ends = step % T == EPISODE - 1;
+            let want = [ends && env % 2 == 0, ends && env % 2 == 1];
+            assert_eq!([over[at], cut[at]], want.map(|x| f64::from(u8::from(x))));
+        }
+    }
+    // Steps of the episodes under way, and their numbers: two of each rollout.
+    let state = words_u32(&q.env.kernels().state);
+    assert_eq!(state[..groups], [(T - EPISODE) as u32; 2 * ENVS]);
+    assert_eq!(
+        state[groups..2 * groups],
+        [2 * UPDATES as u32 - 1; 2 * ENVS]
+    );
+    let Either::Greedy(learner) = &mut learner else {
+        panic!("iql is greedy");
+    };
+    let (reports, _) = learner.report().expect("reported");
+    for report in reports {
+        let episodes = &report.episodes;
+        assert_eq!(episodes.episodes, (UPDATES * ENVS) as f64);
+        assert_eq!(episodes.truncations, episodes.episodes / 2.0);
+        assert_eq!(episodes.mean_length(), EPISODE as f64);
+    }
+    // What is seen in front of a rollout's first step is the new episode, and not what the last step left.
+    let io = learner.0.env.io();
+    let first = (UPDATES - 1) * T % CAPACITY * groups * AGENTS * SHOWN;
+    let obs = read(&io.obs)[first..][..groups * AGENTS * SHOWN].to_vec();
+    let plain = Either::new(&Config {
+        reset_at_rollout: false,
+        ..config.clone()
+    });
+    let env = &plain.q().env;
+    // What is shown is drawn anew in every reset, step and end of an episode.
+    let draws = (1 + T + 1) * (UPDATES - 1);
+    (0..draws).for_each(|_| gpu().compute(|pass| env.record_reset(pass)));
+    assert_eq!(read(&env.io().obs)[..obs.len()], obs);
+}
+
+#[test]
+fn runs_in_jaxmarls_way_repeat_and_go_on_to_the_same_bytes() {
+    let config = Config {
+        reset_at_rollout: true,
+        init: Init::Orthogonal,
+        optimiser: Optimiser::Radam,
+        learning_starts: 64,
+        gradient_steps: 2,
+        target_interval: 3,
+        network: Kind::Gru,
+        rnn_reset: RnnReset::AgentDone,
+        ..rollouts(Algo::Qmix)
+    };
+    let mut whole = learner(&config);
+    (0..5).for_each(|_| whole.update().expect("updated"));
+    let saved = whole.checkpoint().expect("saved");
+    (0..4).for_each(|_| whole.update().expect("updated"));
+    let end = whole.checkpoint().expect("saved");
+    let mut resumed = learner(&config);
+    resumed.restore(&saved).expect("restored");
+    assert!(resumed.checkpoint().expect("saved") == saved);
+    (0..4).for_each(|_| resumed.update().expect("updated"));
+    assert!(resumed.checkpoint().expect("saved") == end);
+    let mut carried = learner(&Config {
+        reset_at_rollout: false,
+        ..config.clone()
+    });
+    (0..9).for_each(|_| carried.update().expect("updated"));
+    let other = carried.checkpoint().expect("saved");
+    assert!(other["env.snapshot"] != end["env.snapshot"]);
+}
+
+/// Rows or columns of every kernel, whichever are fewer, are orthogonal and as long as the gain; biases are 0; a GRU's input gates have the variance
+/// of their fan-in.
+#[test]
+fn orthogonal_weights_are_those_of_jaxmarl() {
+    const SCALE: f64 = 1e-3;
+    for network in [Kind::Gru, Kind::Ff] {
+        let config = Config {
+            network,
+            hidden: 32,
+            init: Init::Orthogonal,
+            mixer_init_scale: SCALE,
+            ..rollouts(Algo::Qmix)
+        };
+        let saved = learner(&config).checkpoint().expect("saved");
+        let mut kernels = 0;
+        for (name, array) in &saved {
+            let Array::F32 { shape, data } = array else {
+                continue;
+            };
+            let part = |p: usize| &data[p * data.len() / 2..][..data.len() / 2];
+            if name.ends_with(".bias") {
+                assert!(data.iter().all(|&x| x == 0.0), "{name}");
+            }
+            if !name.ends_with(".kernel") {
+                continue;
+            }
+            kernels += 1;
+            assert_ne!(part(0), part(1), "{name}: members begin alike");
+            let [inputs, outputs] = shape[1..] else {
+                panic!("{name}: {shape:?}");
+            };
+            let gates = if name.contains(".gru_") { 3 } else { 1 };
+            let gain = if name.starts_with("mixer.") {
+                SCALE
+            } else {
+                1.0
+            };
+            for (p, gate) in (0..2).flat_map(|p| (0..gates).map(move |gate| (p, gate))) {
+                let columns = outputs / gates;
+                let at = |i: usize, o: usize| f64::from(part(p)[i * outputs + gate * columns + o]);
+                if name.contains(".gru_input") {
+                    let all = (0..inputs).flat_map(|i| (0..columns).map(move |o| at(i, o).powi(2)));
+                    let variance = all.sum::<f64>() / (inputs * columns) as f64;
+                    // Of a cut normal distribution the square's standard deviation is about its mean: 1/32 of it over 1,024 numbers.
+                    assert!(
+                        (variance * inputs as f64 - 1.0).abs() < 0.16,
+                        "{name}: {variance}"
+                    );
+                    continue;
+                }
+                let fewer = inputs.min(columns);
+                let dot = |a: usize, b: usize| -> f64 {
+                    match inputs >= columns {
+                        true => (0..inputs).map(|i| at(i, a) * at(i, b)).sum(),
+                        false => (0..columns).map(|o| at(a, o) * at(b, o)).sum(),
+                    }
+                };
+                for (a, b) in (0..fewer).flat_map(|a| (0..fewer).map(move |b| (a, b))) {
+                    let want = if a == b { 1.0 } else { 0.0 };
+                    let found = dot(a, b) / (gain * gain);
+                    assert!((found - want).abs() < 1e-5, "{name}: {a} and {b}: {found}");
+                }
+            }
+        }
+        // Of the agents three layers, or four with a GRU, and seven of the mixer.
+        assert_eq!(kernels, if network == Kind::Gru { 11 } else { 10 });
+        let Array::F32 { data: target, .. } = &saved["target"] else {
+            panic!("the target's parameters are numbers");
+        };
+        assert!(target.iter().any(|&x| x != 0.0));
+    }
+}
+
 /// While collecting as while learning: a rollout begins with nothing remembered and no last action. With ε = 0 what was done is what the
 /// networks over the stored rollouts rank first.
 #[test]
@@ -254,6 +416,19 @@ fn what_rollouts_do_not_go_with_is_refused() {
         ..values(Algo::Vdn)
     };
     assert!(refused(index).contains("set replay_unit = \"rollouts\""));
+    let resets = Config {
+        reset_at_rollout: true,
+        ..values(Algo::Vdn)
+    };
+    assert!(refused(resets).contains("reset_at_rollout = true: it would cut"));
+    for algo in [Algo::Qplex, Algo::MeQmix, Algo::Fop] {
+        let orthogonal = Config {
+            init: Init::Orthogonal,
+            ..values(algo)
+        };
+        let said = format!("init = \"orthogonal\": {}", algo.name());
+        assert!(refused(orthogonal).contains(&said));
+    }
     let soft = Config {
         optimiser: Optimiser::Radam,
         ..values(Algo::MeQmix)
@@ -276,6 +451,11 @@ fn jaxmarls_values_are_a_configuration() {
         ];
         let config = Config::resolve(&layers).expect("resolves");
         config.check().expect("in range");
+        assert_eq!(
+            (config.init, config.mixer_init_scale),
+            (Init::Orthogonal, 1e-3)
+        );
+        assert!(config.reset_at_rollout);
         let options = config.options().expect("options");
         let spec = merit_sim::registry::spec(&config.env, &options).expect("known");
         let sizes = ReplaySizes::new(&config, &spec).expect("fits");

@@ -62,7 +62,7 @@ pub struct EnvSpec {
 /// With `T = steps` and `G` environments. A step `t < T` reads `actions[t]`, writes `reward[t]`, `terminated[t]`,
 /// `truncated[t]` and `agent_done[t]`, and writes what is seen next to slot `(t + 1) mod slots` of `obs`, `state` and
 /// `avail`. A learner takes `slots = T + 1`, so that slot `t` is what action `t` was chosen from and slot `T` is the
-/// bootstrap; a benchmark takes one slot and one step. A reset writes slot 0.
+/// bootstrap; a benchmark takes one slot and one step. A reset writes slot 0, or the one that it is told.
 ///
 /// Where an episode ended in step `t`, slot `t + 1` already shows the next episode; what the old one ended with is in
 /// `final_obs` and `final_state` until that environment's next episode ends.
@@ -270,7 +270,12 @@ pub trait VecEnv {
 
     /// Starts a fresh episode everywhere and writes slot 0 of observations, states and masks.
     fn record_reset(&self, pass: &mut wgpu::ComputePass<'_>) {
-        self.kernels().record_reset(pass);
+        self.record_reset_in(pass, 0);
+    }
+
+    /// The same, seen in slot `slot`. Episodes under way end in no step and are counted nowhere.
+    fn record_reset_in(&self, pass: &mut wgpu::ComputePass<'_>, slot: usize) {
+        self.kernels().record_reset_in(pass, slot);
     }
 
     /// Records step `t < T`: acts, resets the environments that ended, observes.

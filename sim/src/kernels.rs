@@ -409,8 +409,13 @@ impl Kernels {
         &self.totals
     }
 
-    pub fn record_reset(&self, pass: &mut wgpu::ComputePass<'_>) {
-        self.record_entry(pass, &self.reset, None, None);
+    pub fn record_reset_in(&self, pass: &mut wgpu::ComputePass<'_>, slot: usize) {
+        self.record_entry(pass, &self.reset, Self::showing_in(slot), None);
+    }
+
+    /// The step whose block has `slot` as its slot, for [`Kernels::record_entry`].
+    pub fn showing_in(slot: usize) -> Option<usize> {
+        slot.checked_sub(1)
     }
 
     pub fn record_step(&self, pass: &mut wgpu::ComputePass<'_>, t: usize) {

@@ -403,9 +403,9 @@ impl VecEnv for Grid {
         &self.kernels
     }
 
-    fn record_reset(&self, pass: &mut wgpu::ComputePass<'_>) {
-        self.kernels.record_reset(pass);
-        self.begin_episodes(pass, None);
+    fn record_reset_in(&self, pass: &mut wgpu::ComputePass<'_>, slot: usize) {
+        self.kernels.record_reset_in(pass, slot);
+        self.begin_episodes(pass, Kernels::showing_in(slot));
     }
 
     fn record_step(&self, pass: &mut wgpu::ComputePass<'_>, t: usize) {
