@@ -10,7 +10,7 @@
 
 use std::ops::Range;
 
-use merit_sim::gpu::{Gpu, Region};
+use merit_sim::gpu::{Gpu, GpuError, Region};
 
 use crate::kernel::{Bind, Constants, Kernel, Recorder};
 use crate::net::{Dense, UNIFORM_WORDS};
@@ -192,6 +192,18 @@ impl Shape {
     /// Partial sums of the weight gradients.
     pub fn chunks(&self) -> usize {
         self.rows.div_ceil(self.chunk)
+    }
+
+    /// Checks that the partial sums of a batch of `episodes` episodes fit in one buffer.
+    ///
+    /// # Errors
+    /// [`GpuError::TooLarge`], with how many episodes do.
+    pub fn check_gradients(&self, gpu: &Gpu, episodes: usize) -> Result<(), GpuError> {
+        let bytes = 4 * (self.chunks() * self.members * self.stride) as u64;
+        let episodes = episodes as u64;
+        let per_episode = bytes.div_ceil(episodes);
+        let what = "the gradients' partial sums";
+        gpu.check_fits(what, per_episode, episodes, "episodes in a batch")
     }
 
     /// Member `p`'s rows of `width` words.

@@ -406,11 +406,7 @@ impl Fop {
                 false => of_mixers,
             };
             for shape in [&actor_shape, &critic_shape] {
-                let bytes = 4 * (shape.chunks() * sizes.members * shape.stride) as u64;
-                let episodes = config.batch as u64;
-                let per_episode = bytes.div_ceil(episodes);
-                let what = "the gradients' partial sums";
-                gpu.check_fits(what, per_episode, episodes, "episodes in a batch")?;
+                shape.check_gradients(gpu, config.batch)?;
             }
             let rates = config.each(|m| m.learning_rate as f32);
             let optimiser = |shape: &Shape, ends: &[usize]| {

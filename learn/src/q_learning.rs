@@ -182,6 +182,7 @@ impl QLearner {
             } else {
                 of_states
             };
+            shape.check_gradients(gpu, config.batch)?;
             let adam_config = AdamConfig {
                 epsilon: config.adam_eps,
                 max_grad_norm: vec![config.max_grad_norm as f32],

@@ -1387,6 +1387,31 @@ fn an_unsaid_replay_is_the_largest_that_fits() {
     }
 }
 
+/// In front of anything that is allocated for them.
+#[test]
+fn gradients_that_do_not_fit_are_refused() {
+    for algo in [Algo::Vdn, Algo::Iql] {
+        // Partial sums of 64 rows each: gigabytes on any adapter.
+        let config = Config {
+            network: Kind::Gru,
+            hidden: 256,
+            batch: 4096,
+            by_rows: Some(true),
+            ..values(algo)
+        };
+        let refused = DoubleQ::new(gpu(), &config, toy(&config));
+        let refused = refused.err().expect("refused").to_string();
+        let words = [
+            "the gradients' partial sums",
+            "use at most",
+            "episodes in a batch",
+        ];
+        for word in words {
+            assert!(refused.contains(word), "{algo:?}: {refused}");
+        }
+    }
+}
+
 /// Against the step limit of [`FRAGILE`].
 #[test]
 fn a_replay_that_is_too_small_is_refused() {
