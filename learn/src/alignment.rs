@@ -78,8 +78,8 @@ pub fn alignment(q: &QLearner) -> Result<Option<Vec<Alignment>>, LearnError> {
         hidden: Some(&q.online.hidden),
     };
     of_batch(&Ranked {
-        gpu: &q.gpu,
-        sizes: &q.sizes,
+        gpu: &q.run.gpu,
+        sizes: &q.run.sizes,
         batch: &q.batch,
         mask: &q.loss.batch.part(MASK),
         preferences: &q.online.q,

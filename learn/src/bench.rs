@@ -112,7 +112,7 @@ impl Measured {
 
     /// Forgets what was measured.
     fn clear(&mut self) -> Result<(), LearnError> {
-        self.q().timing()?;
+        self.q().run.timing()?;
         if let Either::Host(l) = &mut self.learner {
             l.work = host_replay::HostWork::default();
         }
@@ -156,9 +156,9 @@ pub fn replay_rates(
     };
     // Until gradient steps are under way, and as many episodes have ended as a batch has.
     let q = first.q();
-    let steps = (q.env.spec().max_steps * config.batch.div_ceil(config.envs)) as u64;
+    let steps = (q.run.env.spec().max_steps * config.batch.div_ceil(config.envs)) as u64;
     let steps = steps * config.envs as u64;
-    let warm = steps.max(config.learning_starts) / q.steps_per_update() + 2;
+    let warm = steps.max(config.learning_starts) / q.run.steps_per_update() + 2;
     for learner in &mut learners {
         learner.run(gpu, warm)?;
     }
@@ -174,9 +174,9 @@ pub fn replay_rates(
     for _ in 0..RUNS {
         for learner in &mut learners {
             let took = learner.run(gpu, updates)?.as_secs_f64();
-            let steps = learner.q().steps_per_update() * updates * config.seeds as u64;
+            let steps = learner.q().run.steps_per_update() * updates * config.seeds as u64;
             learner.runs.push(steps as f64 / took);
-            let timing = learner.q().timing()?;
+            let timing = learner.q().run.timing()?;
             learner.timing.rollout_s += timing.rollout_s;
             learner.timing.update_s += timing.update_s;
         }
@@ -226,7 +226,7 @@ impl Measured {
             host_upload_s: seconds(work.upload),
             bytes_read: work.bytes_read / measured,
             bytes_uploaded: work.bytes_uploaded / measured,
-            updates: q.updates_done(),
+            updates: q.run.updates_done(),
             parameters_crc32: crc32(gpu, &q.adam.params)?,
             adapter: gpu.info.name.clone(),
             driver: format!("{} {}", gpu.info.driver, gpu.info.driver_info),

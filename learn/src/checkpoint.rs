@@ -31,6 +31,18 @@ impl Contents<'_> {
     /// # Errors
     /// [`LearnError::Gpu`].
     pub fn save(&self, env: &dyn VecEnv, updates_done: u64) -> Result<Checkpoint, LearnError> {
+        self.save_counted(env, &[updates_done])
+    }
+
+    /// The same with more counters than that of the updates.
+    ///
+    /// # Errors
+    /// [`LearnError::Gpu`].
+    pub fn save_counted(
+        &self,
+        env: &dyn VecEnv,
+        counters: &[u64],
+    ) -> Result<Checkpoint, LearnError> {
         let mut checkpoint = Checkpoint::new();
         for of in &self.parameters {
             let words: Vec<f32> = self.gpu.read(of.words)?;
@@ -63,8 +75,8 @@ impl Contents<'_> {
         checkpoint.insert(
             "counters".into(),
             Array::U64 {
-                shape: vec![1],
-                data: vec![updates_done],
+                shape: vec![counters.len()],
+                data: counters.to_vec(),
             },
         );
         Ok(checkpoint)
@@ -75,6 +87,20 @@ impl Contents<'_> {
     /// # Errors
     /// [`LearnError::Checkpoint`] names what is missing or of another shape.
     pub fn restore(&self, env: &dyn VecEnv, checkpoint: &Checkpoint) -> Result<u64, LearnError> {
+        let [updates_done] = self.restore_counted(env, checkpoint, |_| Ok(()))?;
+        Ok(updates_done)
+    }
+
+    /// The same of [`Contents::save_counted`], if `check` has nothing against the counters.
+    ///
+    /// # Errors
+    /// As [`Contents::restore`] and `check`.
+    pub fn restore_counted<const N: usize>(
+        &self,
+        env: &dyn VecEnv,
+        checkpoint: &Checkpoint,
+        check: impl FnOnce([u64; N]) -> Result<(), LearnError>,
+    ) -> Result<[u64; N], LearnError> {
         let wrong = |name: &str, what: &str| LearnError::Checkpoint(format!("`{name}` {what}"));
         let find = |name: &str| {
             checkpoint
@@ -121,9 +147,10 @@ impl Contents<'_> {
         let Array::U64 { data: counters, .. } = find("counters")? else {
             return Err(wrong("counters", "does not hold u64"));
         };
-        let [updates_done] = counters[..] else {
+        let Ok(counters) = <[u64; N]>::try_from(&counters[..]) else {
             return Err(wrong("counters", "holds another number of counters"));
         };
+        check(counters)?;
         let Array::U8 { data: snapshot, .. } = find("env.snapshot")? else {
             return Err(wrong("env.snapshot", "does not hold u8"));
         };
@@ -138,6 +165,6 @@ impl Contents<'_> {
         for ((_, region, _), data) in self.whole.iter().zip(whole) {
             self.gpu.write(region, data);
         }
-        Ok(updates_done)
+        Ok(counters)
     }
 }

@@ -71,12 +71,12 @@ impl HostDoubleQ {
     /// # Errors
     /// [`LearnError::Gpu`], [`LearnError::Burn`].
     pub fn update(&mut self) -> Result<(), LearnError> {
-        let mut to = self.q.begin_update();
+        let mut to = self.q.run.begin_update();
 
         // COLLECT: step by step, everything to the host.
-        self.q.begin_rollout(&mut to);
-        for t in 0..self.q.sizes.steps {
-            self.q.record_step(&mut to, t);
+        self.q.run.begin_rollout(&mut to);
+        for t in 0..self.q.run.sizes.steps {
+            self.q.run.record_step(&mut to, t);
             let begun = Instant::now();
             let told = self.staging.read_step(&mut to, &self.q, t)?;
             self.ring.put(&told);
@@ -84,13 +84,15 @@ impl HostDoubleQ {
             self.work.bytes_read += self.staging.bytes;
         }
         self.ring.forget();
-        self.q.end_rollout(&mut to);
+        self.q.run.end_rollout(&mut to);
 
-        for i in 0..self.q.gradient_steps() {
-            let tick = self.q.gradient_tick(i);
+        for i in 0..self.q.run.gradient_steps() {
+            let tick = self.q.run.gradient_tick(i);
             // SAMPLE: on the host.
             let begun = Instant::now();
-            let drawn = self.ring.draw(self.q.gradient_steps_done() as u32);
+            let drawn = self
+                .ring
+                .draw(self.q.run.gradient_steps_done() as u32 + i as u32);
             self.batch.gather(&self.ring, &drawn);
             self.work.gather += begun.elapsed();
             // The batch is written in front of the next submission, so what reads the one before it goes first.
@@ -105,9 +107,9 @@ impl HostDoubleQ {
             self.q.record_greedy_next(&mut to, tick);
             self.q.record_targets(&mut to, tick)?;
             self.q.record_descent(&mut to, tick)?;
-            self.q.record_target_update(&mut to, tick);
+            self.q.record_target_update(&mut to, i);
         }
-        self.q.end_update(to);
+        self.q.run.end_update(to);
         Ok(())
     }
 }
@@ -161,7 +163,7 @@ struct Staging {
 impl Staging {
     fn new(q: &QLearner) -> Self {
         let bytes = told(q, 0, 0).iter().map(|r| r.size).sum();
-        let buffer = q.gpu.device.create_buffer(&wgpu::BufferDescriptor {
+        let buffer = q.run.gpu.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("what a step tells"),
             size: bytes,
             usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
@@ -172,8 +174,12 @@ impl Staging {
 
     /// Submits what was recorded, and waits for what step `t` of the rollout tells.
     fn read_step(&self, to: &mut Recorder, q: &QLearner, t: usize) -> Result<Told, GpuError> {
-        let slot = q.slot(t);
-        let mut parts = self.read(to, q, &told(q, slot, (slot + 1) % q.replay.sizes.capacity))?;
+        let slot = q.run.slot(t);
+        let mut parts = self.read(
+            to,
+            q,
+            &told(q, slot, (slot + 1) % q.run.replay.sizes.capacity),
+        )?;
         let mut next = || parts.pop_front().unwrap_or_default();
         let actions = next().into_iter().map(f32::to_bits).collect();
         let [reward, terminated, truncated] = [next(), next(), next()];
@@ -191,7 +197,7 @@ impl Staging {
     }
 
     fn read_seen(&self, q: &QLearner, slot: usize) -> Result<Seen, GpuError> {
-        let mut to = Recorder::new(&q.gpu);
+        let mut to = Recorder::new(&q.run.gpu);
         let mut parts = self.read(&mut to, q, &seen(q, slot))?;
         let mut next = || parts.pop_front().unwrap_or_default();
         let [obs, state, avail] = [next(), next(), next()];
@@ -222,7 +228,7 @@ impl Staging {
             // The receiver is gone only if the caller is.
             let _ = tx.send(r);
         });
-        q.gpu.sync()?;
+        q.run.gpu.sync()?;
         rx.recv()
             .map_err(|e| lost(e.to_string()))?
             .map_err(|e| lost(e.to_string()))?;
@@ -247,14 +253,14 @@ fn of_slot(region: &Region, capacity: usize, slot: usize) -> Region {
 }
 
 fn seen(q: &QLearner, slot: usize) -> Vec<Region> {
-    let (io, capacity) = (q.env.io(), q.replay.sizes.capacity);
+    let (io, capacity) = (q.run.env.io(), q.run.replay.sizes.capacity);
     let regions = [&io.obs, &io.state, &io.avail];
     Vec::from(regions.map(|region| of_slot(region, capacity, slot)))
 }
 
 /// What the step in `slot` of the ring tells, and what is seen next.
 fn told(q: &QLearner, slot: usize, next: usize) -> Vec<Region> {
-    let (io, capacity) = (q.env.io(), q.replay.sizes.capacity);
+    let (io, capacity) = (q.run.env.io(), q.run.replay.sizes.capacity);
     let of_step = [&io.actions, &io.reward, &io.terminated, &io.truncated];
     let mut regions = Vec::from(of_step.map(|region| of_slot(region, capacity, slot)));
     regions.extend([io.final_obs.clone(), io.final_state.clone()]);
@@ -296,7 +302,7 @@ struct Ring {
 
 impl Ring {
     fn new(config: &Config, q: &QLearner) -> Self {
-        let (s, r) = (q.sizes, q.replay.sizes);
+        let (s, r) = (q.run.sizes, q.run.replay.sizes);
         let envs = s.members * s.envs;
         let steps = r.capacity * envs;
         let seeds = config.seeds_from(config.seed);
@@ -474,7 +480,7 @@ struct HostBatch {
 
 impl HostBatch {
     fn new(q: &QLearner) -> Self {
-        let (s, r, c) = (q.sizes, q.replay.sizes, &q.config);
+        let (s, r, c) = (q.run.sizes, q.run.replay.sizes, &q.run.config);
         let rows = s.members * r.rows();
         let columns = [q.batch.agent_input.stride, q.batch.state_input.stride];
         let told = if c.obs_last_action { s.outputs() } else { 0 };
@@ -572,7 +578,7 @@ impl HostBatch {
 
     /// Returns bytes. Behind the slots that count the device keeps what it had: nothing there is learned from, where the mask is 0.
     fn upload(&self, q: &QLearner, drawn: &[Drawn]) -> u64 {
-        let (batch, gpu): (&Batch, &Gpu) = (&q.batch, &q.gpu);
+        let (batch, gpu): (&Batch, &Gpu) = (&q.batch, &q.run.gpu);
         let drawn: Vec<_> = drawn
             .iter()
             .map(|(env, e)| {
@@ -580,12 +586,12 @@ impl HostBatch {
                 [env, e.start as u32, length, cut]
             })
             .collect();
-        gpu.write(&q.replay.drawn, &drawn);
+        gpu.write(&q.run.replay.drawn, &drawn);
         let mask = q.loss.batch.part(MASK);
         gpu.write(&mask, &self.mask);
         gpu.write(&batch.rewards, &self.rewards);
         gpu.write(&batch.ended, &self.ended);
-        let whole = q.replay.drawn.size + mask.size + batch.rewards.size + batch.ended.size;
+        let whole = q.run.replay.drawn.size + mask.size + batch.rewards.size + batch.ended.size;
         whole
             + self.upload_live(gpu, &batch.agent_input.region, &self.agents)
             + self.upload_live(gpu, &batch.state_input.region, &self.states)

@@ -263,7 +263,7 @@ impl MeIgm {
                 .float("MOST", OMEGA[1])
                 .uint("STRIDE", WORDS);
             let binds = [
-                Bind::Tick(&q.ticks),
+                Bind::Tick(&q.run.ticks),
                 Bind::Write(&q.loss.batch.region),
                 Bind::Write(&temperature.entropies),
                 Bind::Write(temperature.state()),
@@ -286,8 +286,9 @@ impl MeIgm {
     /// Share of the last batch's agents and steps in which the policy's most probable action is the largest utility's: 1 wherever the order is
     /// kept, which an MLP does not. Of every member; waits for the device.
     fn modes_that_are_best(&self, mlp: &MlpTransform) -> Result<Vec<f64>, LearnError> {
-        let (q, s) = (&self.q, &self.q.sizes);
-        let read = |region: &Region| -> Result<Vec<f32>, LearnError> { Ok(q.gpu.read(region)?) };
+        let (q, s) = (&self.q, &self.q.run.sizes);
+        let read =
+            |region: &Region| -> Result<Vec<f32>, LearnError> { Ok(q.run.gpu.read(region)?) };
         let (logits, utilities) = (read(&mlp.logits)?, read(&q.online.q)?);
         let (allowed, mask) = (read(&q.batch.allowed)?, read(&q.loss.batch.part(MASK))?);
         let n = s.outputs();
@@ -431,7 +432,7 @@ impl MlpTransform {
 }
 
 fn of_states_kernel(q: &QLearner, t: &Temperature, net: &HyperNet, first: usize) -> Kernel {
-    let s = &q.sizes;
+    let s = &q.run.sizes;
     let [head, below] = match &net.layers[..] {
         [below, head] => [head, below],
         layers => [&layers[0], &layers[0]],
@@ -442,7 +443,7 @@ fn of_states_kernel(q: &QLearner, t: &Temperature, net: &HyperNet, first: usize)
         .uint("STATE", s.state)
         .uint("HIDDEN", net.hidden())
         .uint("OUT", net.outputs())
-        .uint("STRIDE", q.context().stride)
+        .uint("STRIDE", q.stride)
         .uint("K1", below.kernel)
         .uint("B1", below.bias)
         .uint("K2", head.kernel)
@@ -450,19 +451,19 @@ fn of_states_kernel(q: &QLearner, t: &Temperature, net: &HyperNet, first: usize)
         .uint("WORDS", t.soft.per_env)
         .uint("FIRST", first);
     let binds = [
-        Bind::Tick(&q.ticks),
+        Bind::Tick(&q.run.ticks),
         Bind::Read(&q.adam.params),
-        Bind::Read(&q.env.io().state),
+        Bind::Read(&q.run.env.io().state),
         Bind::Write(&t.soft.words),
     ];
     let file = include_str!("../../shaders/learn/hyper_step.wgsl");
-    Kernel::new(&q.gpu, "hyper_step", &constants, &[TICK, file], &binds)
+    Kernel::new(&q.run.gpu, "hyper_step", &constants, &[TICK, file], &binds)
 }
 
 fn soft_next_kernel(gpu: &Gpu, config: &Config, q: &QLearner, t: &Temperature) -> Kernel {
-    let (s, loss) = (&q.sizes, &q.loss);
+    let (s, loss) = (&q.run.sizes, &q.loss);
     let constants = Constants::default()
-        .uint("ROWS", q.replay.sizes.rows() * s.agents)
+        .uint("ROWS", q.run.replay.sizes.rows() * s.agents)
         .uint("N", s.outputs())
         .uint("AGENTS", s.agents)
         .uint("TAKEN", loss.target.words[TAKEN].start)
@@ -492,7 +493,7 @@ fn soft_next_kernel(gpu: &Gpu, config: &Config, q: &QLearner, t: &Temperature) -
     let seeds = config.seeds_from(config.seed);
     let keys = keys(gpu, &seeds, Purpose::Resample);
     let binds = [
-        Bind::Tick(&q.ticks),
+        Bind::Tick(&q.run.ticks),
         Bind::Write(&q.online.q),
         Bind::Write(&q.target.q),
         Bind::Write(&q.batch.allowed),
@@ -513,18 +514,18 @@ fn soft_next_kernel(gpu: &Gpu, config: &Config, q: &QLearner, t: &Temperature) -
 
 impl Learner for MeIgm {
     fn update(&mut self) -> Result<(), LearnError> {
-        let mut to = self.q.begin_update();
+        let mut to = self.q.run.begin_update();
 
         // COLLECT: T steps of E environments, each action drawn from its policy, into the replay.
-        let (of_states, envs) = (&self.of_states, self.q.env.envs());
-        self.q.record_rollout(&mut to, |to, tick| {
+        let (of_states, envs) = (&self.of_states, self.q.run.env.envs());
+        self.q.run.record_rollout_with(&mut to, |to, tick| {
             of_states
                 .iter()
                 .for_each(|k| k.record(to, tick, [envs, 1, 1]));
         });
 
-        for i in 0..self.q.gradient_steps() {
-            let tick = self.q.gradient_tick(i);
+        for i in 0..self.q.run.gradient_steps() {
+            let tick = self.q.run.gradient_tick(i);
             // SAMPLE: whole episodes, and their utilities.
             self.q.record_batch(&mut to, tick);
 
@@ -535,32 +536,32 @@ impl Learner for MeIgm {
             // LEARN: utilities and mixer on the targets, the transforms on the joint value, the temperature on the entropy.
             self.q.record_descent(&mut to, tick)?;
             self.temperature_step
-                .record(&mut to, tick, [self.q.sizes.members, 1, 1]);
-            self.q.record_target_update(&mut to, tick);
+                .record(&mut to, tick, [self.q.run.sizes.members, 1, 1]);
+            self.q.record_target_update(&mut to, i);
         }
-        self.q.end_update(to);
+        self.q.run.end_update(to);
         Ok(())
     }
 
     fn env_steps(&self) -> u64 {
-        self.q.env_steps()
+        self.q.run.env_steps()
     }
 
     fn steps_per_update(&self) -> u64 {
-        self.q.steps_per_update()
+        self.q.run.steps_per_update()
     }
 
     fn updates(&self) -> u64 {
-        self.q.updates()
+        self.q.run.updates()
     }
 
     fn updates_done(&self) -> u64 {
-        self.q.updates_done()
+        self.q.run.updates_done()
     }
 
     fn report(&mut self) -> Result<(Vec<MemberReport>, Timing), LearnError> {
         let (mut reports, timing) = self.q.report()?;
-        let state: Vec<f32> = self.q.gpu.read(self.temperature.state())?;
+        let state: Vec<f32> = self.q.run.gpu.read(self.temperature.state())?;
         for (report, state) in reports.iter_mut().zip(state.chunks_exact(WORDS)) {
             let more = [("temperature", state[0]), ("entropy", state[4])];
             let more = more.map(|(name, x)| (name.to_owned(), f64::from(x)));
@@ -588,14 +589,14 @@ impl Learner for MeIgm {
 
     fn checkpoint(&mut self) -> Result<Checkpoint, LearnError> {
         let mut checkpoint = self.q.checkpoint()?;
-        let data = self.q.gpu.read(self.temperature.state())?;
-        let shape = vec![self.q.sizes.members, WORDS];
+        let data = self.q.run.gpu.read(self.temperature.state())?;
+        let shape = vec![self.q.run.sizes.members, WORDS];
         checkpoint.insert("temperature".into(), Array::F32 { shape, data });
         Ok(checkpoint)
     }
 
     fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), LearnError> {
-        let needed = [self.q.sizes.members, WORDS];
+        let needed = [self.q.run.sizes.members, WORDS];
         let state = match checkpoint.get("temperature") {
             Some(Array::F32 { shape, data }) if *shape == needed => data,
             _ => {
@@ -604,7 +605,7 @@ impl Learner for MeIgm {
             }
         };
         self.q.restore(checkpoint)?;
-        self.q.gpu.write(self.temperature.state(), state);
+        self.q.run.gpu.write(self.temperature.state(), state);
         Ok(())
     }
 }

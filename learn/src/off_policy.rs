@@ -1,5 +1,4 @@
-//! Actors that learn from a replay of episodes: collecting with the policy, counting, evaluating and saving, which do not depend on what
-//! is learned.
+//! Who learns from a replay: collecting with the policy, counting, evaluating and saving, which do not depend on what is learned.
 
 use merit_sim::env::{EpisodeStats, VecEnv};
 use merit_sim::gpu::{Gpu, Region};
@@ -7,7 +6,7 @@ use merit_sim::gpu::{Gpu, Region};
 use crate::LearnError;
 use crate::adam;
 use crate::checkpoint::{Contents, Parameters};
-use crate::config::Config;
+use crate::config::{Config, Optimiser};
 use crate::dense::Activate;
 use crate::evaluate::Evaluation;
 use crate::kernel::{Recorder, Tick, Ticks};
@@ -37,7 +36,7 @@ pub struct OffPolicy {
     updates_done: u64,
 }
 
-/// Checks what an actor that learns from a replay cannot do with, and sets the environment's shaped rewards.
+/// Checks what nobody can do with who learns from a replay, and sets the environment's shaped rewards.
 ///
 /// # Errors
 /// [`LearnError::Config`].
@@ -73,7 +72,26 @@ impl OffPolicy {
         env: Box<dyn VecEnv>,
         ticks: Ticks,
         network: &Network,
+        params: (&Region, usize),
+    ) -> Self {
+        let choice = Choice::Mixture;
+        Self::choosing(
+            gpu, config, sizes, replay, env, ticks, network, params, choice,
+        )
+    }
+
+    /// The same with a policy that makes actions of the network's outputs by `choice`.
+    #[allow(clippy::too_many_arguments)] // As above.
+    pub fn choosing(
+        gpu: &Gpu,
+        config: &Config,
+        sizes: Sizes,
+        replay: ReplaySizes,
+        env: Box<dyn VecEnv>,
+        ticks: Ticks,
+        network: &Network,
         (params, stride): (&Region, usize),
+        choice: Choice<'_>,
     ) -> Self {
         let context = context(gpu, config, &sizes, &ticks, params, stride);
         let seeds = config.seeds_from(config.seed);
@@ -82,7 +100,9 @@ impl OffPolicy {
         let memory = network
             .trunk
             .map(|t| Memory::new(gpu, sizes.rows(), t.hidden(), 1));
-        let carried = gpu.storage("nothing carried", 4 * sizes.rows() as u64);
+        // In front of a rollout: whole rollouts are learned from as if nothing had come before.
+        let forgotten = if replay.rollouts { 1.0_f32 } else { 0.0 };
+        let carried = gpu.storage_from("what is carried", &vec![forgotten; sizes.rows()]);
         let log_probs = gpu.storage(
             "log-probabilities",
             4 * (replay.capacity * sizes.rows()) as u64,
@@ -99,7 +119,7 @@ impl OffPolicy {
             }),
             Behaviour {
                 itself: Some(&itself),
-                choice: Choice::Mixture,
+                choice,
             },
         );
         let replay = Replay::new(&context, &io, replay, &keys(gpu, &seeds, Purpose::Sample));
@@ -144,14 +164,18 @@ impl OffPolicy {
 
     /// What falls linearly from `from` to `to` over the first `over` environment steps of a member, now.
     pub fn falling(&self, from: f64, to: f64, over: u64) -> f64 {
-        let gone = (self.env_steps() as f64 / over.max(1) as f64).min(1.0);
-        from + (to - from) * gone
+        falling(from, to, over, self.env_steps())
     }
 
     /// ε of the coming update (`value_decomposition.md` §3).
     pub fn epsilon(&self) -> f64 {
+        self.epsilon_at(self.env_steps())
+    }
+
+    /// ε in front of environment step `steps` of a member.
+    pub fn epsilon_at(&self, steps: u64) -> f64 {
         let c = &self.config;
-        self.falling(c.epsilon_start, c.epsilon_finish, c.epsilon_anneal)
+        falling(c.epsilon_start, c.epsilon_finish, c.epsilon_anneal, steps)
     }
 
     /// Gradient steps of an update when `done` updates have been: none before there is enough to learn from.
@@ -170,10 +194,15 @@ impl OffPolicy {
 
     /// Gradient steps of the updates before.
     pub fn gradient_steps_done(&self) -> u64 {
+        self.gradient_steps_before(self.updates_done)
+    }
+
+    /// Gradient steps of the first `updates` updates.
+    fn gradient_steps_before(&self, updates: u64) -> u64 {
         // The last update that learns nothing ends below `learning_starts`.
         let starts = self.config.learning_starts;
         let idle = starts.div_ceil(self.steps_per_update()).saturating_sub(1);
-        self.updates_done.saturating_sub(idle) * self.config.gradient_steps as u64
+        updates.saturating_sub(idle) * self.config.gradient_steps as u64
     }
 
     /// Tick of gradient step `i` of an update.
@@ -181,7 +210,7 @@ impl OffPolicy {
         self.sizes.steps + i
     }
 
-    /// Writes the ticks of the coming update.
+    /// Writes the ticks of the coming update: one per step, then one per gradient step.
     pub fn begin_update(&mut self) -> Recorder {
         let (steps, capacity) = (self.sizes.steps, self.replay.sizes.capacity as u64);
         let first = self.updates_done * steps as u64;
@@ -191,6 +220,7 @@ impl OffPolicy {
             let slot = (step % capacity) as u32;
             let before = match step {
                 0 => Tick::CARRIED,
+                _ if self.replay.sizes.rollouts && t == 0 => Tick::CARRIED,
                 _ => ((step - 1) % capacity) as u32,
             };
             let tick = Tick {
@@ -208,7 +238,10 @@ impl OffPolicy {
         let done = self.gradient_steps_done();
         for i in 0..self.config.gradient_steps {
             let step = done + i as u64;
-            let [correction_1, correction_2] = adam::corrections(step + 1);
+            let [correction_1, correction_2] = match self.config.optimiser {
+                Optimiser::Radam => adam::rectified_corrections(step + 1),
+                _ => adam::corrections(step + 1),
+            };
             let tick = Tick {
                 draw: step as u32,
                 correction_1,
@@ -228,19 +261,50 @@ impl OffPolicy {
 
     /// T steps of E environments into the ring.
     pub fn record_rollout(&mut self, to: &mut Recorder) {
-        self.timestamps.begin_rollout(to.encoder());
-        let capacity = self.replay.sizes.capacity as u64;
-        let first = self.updates_done * self.sizes.steps as u64;
+        self.record_rollout_with(to, |_, _| {});
+    }
+
+    /// The same; `prepare` comes in front of each choice.
+    pub fn record_rollout_with(
+        &mut self,
+        to: &mut Recorder,
+        prepare: impl Fn(&mut Recorder, usize),
+    ) {
+        self.begin_rollout(to);
+        // The first one begins with new episodes anyway.
+        if self.config.reset_at_rollout && self.updates_done > 0 {
+            self.env.record_reset_in(to.pass(), self.slot(0));
+            to.launches += 1;
+        }
         for t in 0..self.sizes.steps {
-            self.itself.record(to, t);
-            self.policy.record(to, t);
-            let slot = ((first + t as u64) % capacity) as usize;
-            self.env.record_step(to.pass(), slot);
-            to.launches += u64::from(self.env.dispatches_per_step());
+            prepare(to, t);
+            self.record_step(to, t);
             self.replay.record_step(to, t);
         }
         self.replay.record_index(to, self.sizes.steps - 1);
+        self.end_rollout(to);
+    }
+
+    pub fn begin_rollout(&mut self, to: &mut Recorder) {
+        self.timestamps.begin_rollout(to.encoder());
+    }
+
+    pub fn end_rollout(&mut self, to: &mut Recorder) {
         self.timestamps.end_rollout(to.encoder());
+    }
+
+    /// Chooses the actions of step `t` of the rollout and does them.
+    pub fn record_step(&self, to: &mut Recorder, t: usize) {
+        self.itself.record(to, t);
+        self.policy.record(to, t);
+        self.env.record_step(to.pass(), self.slot(t));
+        to.launches += u64::from(self.env.dispatches_per_step());
+    }
+
+    /// Of step `t` of the rollout, in the environments' ring.
+    pub fn slot(&self, t: usize) -> usize {
+        let step = self.updates_done * self.sizes.steps as u64 + t as u64;
+        (step % self.replay.sizes.capacity as u64) as usize
     }
 
     /// Whether the target networks follow after gradient step `i` of this update.
@@ -256,12 +320,20 @@ impl OffPolicy {
         self.updates_done += 1;
     }
 
+    /// Time of the updates since the last call. Waits for the device.
+    ///
+    /// # Errors
+    /// [`LearnError::Gpu`].
+    pub fn timing(&mut self) -> Result<Timing, LearnError> {
+        Ok(self.timestamps.read(&self.gpu)?)
+    }
+
     /// Per member, the episodes that ended since the last report and how many the replay holds. Waits for the device.
     ///
     /// # Errors
     /// [`LearnError::Gpu`].
     pub fn report(&mut self) -> Result<(Vec<(EpisodeStats, u32)>, Timing), LearnError> {
-        let timing = self.timestamps.read(&self.gpu)?;
+        let timing = self.timing()?;
         let mut to = Recorder::new(&self.gpu);
         self.env.record_stats(to.pass());
         to.submit();
@@ -367,9 +439,49 @@ impl OffPolicy {
         contents.restore(&*self.env, checkpoint)
     }
 
+    /// As [`OffPolicy::save`], the gradient steps counted beside the updates.
+    ///
+    /// # Errors
+    /// [`LearnError::Gpu`].
+    pub fn save_counted(
+        &self,
+        parameters: Vec<Parameters<'_>>,
+        memory: Vec<(String, Region, Vec<usize>)>,
+    ) -> Result<Checkpoint, LearnError> {
+        let counters = [self.updates_done, self.gradient_steps_done()];
+        let contents = self.contents(parameters, memory);
+        contents.save_counted(&*self.env, &counters)
+    }
+
+    /// As [`OffPolicy::restore`], of [`OffPolicy::save_counted`].
+    ///
+    /// # Errors
+    /// As [`Contents::restore`]; [`LearnError::Checkpoint`] where this run has other gradient steps in as many updates.
+    pub fn restore_counted(
+        &self,
+        parameters: Vec<Parameters<'_>>,
+        memory: Vec<(String, Region, Vec<usize>)>,
+        checkpoint: &Checkpoint,
+    ) -> Result<u64, LearnError> {
+        let contents = self.contents(parameters, memory);
+        let check = |[updates, found]: [u64; 2]| match self.gradient_steps_before(updates) {
+            needed if needed == found => Ok(()),
+            needed => Err(LearnError::Checkpoint(format!(
+                "`counters` has {found} gradient steps in {updates} updates, this run has {needed}"
+            ))),
+        };
+        let [updates, _] = contents.restore_counted(&*self.env, checkpoint, check)?;
+        Ok(updates)
+    }
+
     pub fn go_on_from(&mut self, updates_done: u64) {
         self.updates_done = updates_done;
     }
+}
+
+fn falling(from: f64, to: f64, over: u64, steps: u64) -> f64 {
+    let gone = (steps as f64 / over.max(1) as f64).min(1.0);
+    from + (to - from) * gone
 }
 
 /// What kernels of networks with these parameters share.

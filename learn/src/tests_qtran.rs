@@ -37,7 +37,7 @@ fn joint_values(
 
 /// V_jt of about -4, so that sums of utilities are below the joint value in some rows and above it in others.
 fn lower_values(q: &crate::q_learning::QLearner) {
-    let stride = q.context().stride;
+    let stride = q.stride;
     let mut words: Vec<f32> = gpu().read(&q.adam.params).expect("readable");
     let head = q.decomposition.nets[0].layers.last().expect("a layer");
     words
@@ -72,14 +72,14 @@ fn qtran_learns_along_its_three_losses() {
         lower_values(learner.q());
         History::collect(&mut learner, 60);
         let q = learner.q();
-        let (r, stride) = (q.replay.sizes, q.context().stride);
+        let (r, stride) = (q.run.replay.sizes, q.stride);
         for rows in [&q.batch.agent_input.region, &q.batch.state_input.region] {
             gpu().write(rows, &vec![1e4_f32; rows.size as usize / 4]);
         }
         learner.gradients();
         let (params, held) = (read(&q.adam.params), read(&q.target_params));
         let grads = read(&q.adam.grads);
-        let drawn = words_u32(&q.replay.drawn);
+        let drawn = words_u32(&q.run.replay.drawn);
         let values_of = |region: &merit_sim::gpu::Region, p: usize| {
             let all = read(region);
             let n = all.len() / 2;

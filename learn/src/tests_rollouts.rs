@@ -52,16 +52,16 @@ fn a_batch_is_whole_rollouts() {
         // The ring has come round; the first step of the oldest that would fit has been written over.
         let there = UPDATES - (CAPACITY - 1) / T..UPDATES;
         let q = learner.q();
-        let tick = q.gradient_tick(0);
+        let tick = q.run.gradient_tick(0);
         let mut seen: BTreeMap<[u32; 2], usize> = BTreeMap::new();
         for draw in 0..30 {
             let now = Tick {
                 draw,
                 ..Tick::default()
             };
-            q.ticks.set_now(gpu(), tick, now);
-            run(|to| q.replay.record_draw(to, tick));
-            let drawn = words_u32(&q.replay.drawn);
+            q.run.ticks.set_now(gpu(), tick, now);
+            run(|to| q.run.replay.record_draw(to, tick));
+            let drawn = words_u32(&q.run.replay.drawn);
             let mut of_batch = vec![];
             for (i, d) in drawn.chunks_exact(4).enumerate() {
                 let p = i / config.batch;
@@ -84,8 +84,8 @@ fn a_batch_is_whole_rollouts() {
 
         learner.gradients();
         let q = learner.q();
-        let io = q.env.io();
-        let drawn = words_u32(&q.replay.drawn);
+        let io = q.run.env.io();
+        let drawn = words_u32(&q.run.replay.drawn);
         let (obs, state, avail) = (read(&io.obs), read(&io.state), read(&io.avail));
         let (reward, actions) = (read(&io.reward), words_u32(&io.actions));
         let (over, cut) = (read(&io.terminated), read(&io.truncated));
@@ -101,7 +101,7 @@ fn a_batch_is_whole_rollouts() {
         let (goal, next) = (read(&q.loss.batch.part(GOAL)), read(&q.loss.next_values));
         let utilities = read(&q.online.q);
         let params = read(&q.adam.params);
-        let (slots, stride) = (q.replay.sizes.slots, q.context().stride);
+        let (slots, stride) = (q.run.replay.sizes.slots, q.stride);
         let groups = 2 * ENVS;
         let mut within = 0;
         for (i, d) in drawn.chunks_exact(4).enumerate() {
@@ -118,8 +118,8 @@ fn a_batch_is_whole_rollouts() {
                 }
                 let at = place(l);
                 assert_eq!(
-                    states[row * q.batch.state_input.stride..][..q.sizes.state],
-                    state[at * q.sizes.state..][..q.sizes.state]
+                    states[row * q.batch.state_input.stride..][..q.run.sizes.state],
+                    state[at * q.run.sizes.state..][..q.run.sizes.state]
                 );
                 for a in 0..AGENTS {
                     let i = row * AGENTS + a;
@@ -188,7 +188,10 @@ fn every_rollout_begins_with_a_reset() {
     (0..UPDATES).for_each(|_| learner.update());
     let groups = 2 * ENVS;
     let q = learner.q();
-    let (over, cut) = (read(&q.env.io().terminated), read(&q.env.io().truncated));
+    let (over, cut) = (
+        read(&q.run.env.io().terminated),
+        read(&q.run.env.io().truncated),
+    );
     let there = UPDATES - (CAPACITY - 1) / T..UPDATES;
     for step in there.start * T..there.end * T {
         for env in 0..groups {
@@ -199,7 +202,7 @@ fn every_rollout_begins_with_a_reset() {
         }
     }
     // Steps of the episodes under way, and their numbers: two of each rollout.
-    let state = words_u32(&q.env.kernels().state);
+    let state = words_u32(&q.run.env.kernels().state);
     assert_eq!(state[..groups], [(T - EPISODE) as u32; 2 * ENVS]);
     assert_eq!(
         state[groups..2 * groups],
@@ -216,14 +219,14 @@ fn every_rollout_begins_with_a_reset() {
         assert_eq!(episodes.mean_length(), EPISODE as f64);
     }
     // What is seen in front of a rollout's first step is the new episode, and not what the last step left.
-    let io = learner.0.env.io();
+    let io = learner.0.run.env.io();
     let first = (UPDATES - 1) * T % CAPACITY * groups * AGENTS * SHOWN;
     let obs = read(&io.obs)[first..][..groups * AGENTS * SHOWN].to_vec();
     let plain = Either::new(&Config {
         reset_at_rollout: false,
         ..config.clone()
     });
-    let env = &plain.q().env;
+    let env = &plain.q().run.env;
     // What is shown is drawn anew in every reset, step and end of an episode.
     let draws = (1 + T + 1) * (UPDATES - 1);
     (0..draws).for_each(|_| gpu().compute(|pass| env.record_reset(pass)));

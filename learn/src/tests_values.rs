@@ -82,7 +82,7 @@ impl Either {
     /// A batch up to its gradients, without a step.
     pub fn gradients(&self) {
         let q = self.q();
-        let tick = q.gradient_tick(0);
+        let tick = q.run.gradient_tick(0);
         let mut to = crate::kernel::Recorder::new(gpu());
         q.record_batch(&mut to, tick);
         match self {
@@ -127,8 +127,8 @@ impl History {
     pub fn collect(learner: &mut Either, steps: usize) -> Self {
         let mut history = Self::default();
         for step in 0..steps {
-            let io = learner.q().env.io().clone();
-            let capacity = learner.q().replay.sizes.capacity;
+            let io = learner.q().run.env.io().clone();
+            let capacity = learner.q().run.replay.sizes.capacity;
             let slot = step % capacity;
             let at = |region: &merit_sim::gpu::Region| {
                 let words = region.size as usize / 4 / capacity;
@@ -193,16 +193,16 @@ fn a_batch_is_whole_episodes_that_the_ring_holds() {
         let mut learner = Either::new(&config);
         let history = History::collect(&mut learner, steps);
         let q = learner.q();
-        let (sizes, r) = (q.sizes, q.replay.sizes);
+        let (sizes, r) = (q.run.sizes, q.run.replay.sizes);
         assert!(
             steps < 100 || steps > 2 * r.capacity,
             "the ring has come round"
         );
         let mut seen: Vec<BTreeMap<[u32; 4], usize>> = vec![BTreeMap::new(); 2];
         const DRAWS: u32 = 40;
-        let tick = q.gradient_tick(0);
+        let tick = q.run.gradient_tick(0);
         for draw in 0..DRAWS {
-            q.ticks.set_now(
+            q.run.ticks.set_now(
                 gpu(),
                 tick,
                 Tick {
@@ -210,8 +210,8 @@ fn a_batch_is_whole_episodes_that_the_ring_holds() {
                     ..Tick::default()
                 },
             );
-            run(|to| q.replay.record_draw(to, tick));
-            let drawn = words_u32(&q.replay.drawn);
+            run(|to| q.run.replay.record_draw(to, tick));
+            let drawn = words_u32(&q.run.replay.drawn);
             for (p, seen) in seen.iter_mut().enumerate() {
                 let there = history.episodes(r.capacity, p * 8..(p + 1) * 8);
                 let mut drawn: Vec<[u32; 4]> = drawn[p * r.batch * 4..][..r.batch * 4]
@@ -249,7 +249,7 @@ fn a_batch_is_whole_episodes_that_the_ring_holds() {
 
         // What the networks read of the last draw.
         learner.gradients();
-        let drawn = words_u32(&q.replay.drawn);
+        let drawn = words_u32(&q.run.replay.drawn);
         let agent_columns = SHOWN + SHOWN + AGENTS;
         let inputs = unpadded(&q.batch.agent_input, agent_columns);
         let states = unpadded(&q.batch.state_input, sizes.state);
@@ -380,15 +380,15 @@ pub(crate) struct HostUtilities {
 
 impl<'a> Host<'a> {
     pub fn new(q: &'a QLearner, config: &'a Config, member: usize) -> Self {
-        let r = &q.replay.sizes;
+        let r = &q.run.replay.sizes;
         let rows = r.rows();
         let of = |all: Vec<f64>| {
-            let n = all.len() / q.sizes.members;
+            let n = all.len() / q.run.sizes.members;
             all[member * n..][..n].to_vec()
         };
         let of_u32 = |all: Vec<u32>| all[member * rows * AGENTS..][..rows * AGENTS].to_vec();
-        let joint_columns = q.sizes.state + AGENTS * SHOWN;
-        let drawn = words_u32(&q.replay.drawn);
+        let joint_columns = q.run.sizes.state + AGENTS * SHOWN;
+        let drawn = words_u32(&q.run.replay.drawn);
         let longest = drawn.chunks_exact(4).map(|d| d[2]).max().unwrap_or(0) as usize;
         Self {
             q,
@@ -396,7 +396,7 @@ impl<'a> Host<'a> {
             // Behind it nothing counts, and nothing need have been computed.
             slots: longest + 1,
             inputs: of(unpadded(&q.batch.agent_input, q.network.inputs())),
-            states: of(unpadded(&q.batch.state_input, q.sizes.state)),
+            states: of(unpadded(&q.batch.state_input, q.run.sizes.state)),
             joint: q.batch.joint_input.as_ref().map(|rows| {
                 rows.each_ref()
                     .map(|rows| of(unpadded(rows, joint_columns)))
@@ -409,13 +409,13 @@ impl<'a> Host<'a> {
     }
 
     pub fn rows(&self) -> usize {
-        self.slots * self.q.replay.sizes.batch
+        self.slots * self.q.run.replay.sizes.batch
     }
 
     /// Utilities of all actions with these parameters, and those of `actions`.
     pub fn utilities(&self, words: &[f64], actions: &[u32]) -> HostUtilities {
         let net = &self.q.network;
-        let (columns, per_slot) = (net.inputs(), self.q.replay.sizes.batch * AGENTS);
+        let (columns, per_slot) = (net.inputs(), self.q.run.replay.sizes.batch * AGENTS);
         let hidden = net.hidden();
         let mut memories = vec![vec![0.0; hidden]; per_slot];
         let (mut all, mut remembered) = (vec![], vec![]);
@@ -531,7 +531,7 @@ impl<'a> Host<'a> {
     /// The transforms of the utilities `q` of agent `a` in the state of `row`.
     fn transform(&self, words: &[f64], row: usize, a: usize, q: &[f64]) -> Vec<f64> {
         if let [mlp] = &self.q.decomposition.own.nets[..] {
-            let state = &self.states[row * self.q.sizes.state..][..self.q.sizes.state];
+            let state = &self.states[row * self.q.run.sizes.state..][..self.q.run.sizes.state];
             return relu_network(mlp, words, &[q, state].concat());
         }
         let transform = |x: &f64| self.transform_of_one(words, row, a, *x);
@@ -670,14 +670,14 @@ fn targets_losses_and_gradients_equal_the_formulas() {
         stir(learner.q());
         History::collect(&mut learner, 60);
         let q = learner.q();
-        let (r, stride) = (q.replay.sizes, q.context().stride);
+        let (r, stride) = (q.run.replay.sizes, q.stride);
         for rows in [&q.batch.agent_input.region, &q.batch.state_input.region] {
             gpu().write(rows, &vec![1e4_f32; rows.size as usize / 4]);
         }
         learner.gradients();
         let (params, held) = (read(&q.adam.params), read(&q.target_params));
         let grads = read(&q.adam.grads);
-        let drawn = words_u32(&q.replay.drawn);
+        let drawn = words_u32(&q.run.replay.drawn);
         let longest = drawn.chunks_exact(4).map(|d| d[2]).max().unwrap_or(0) as usize;
         if config.env == FRAGILE {
             assert!(longest + 8 < r.slots, "{what}: all slots are live");
@@ -906,7 +906,7 @@ fn the_best_joint_action_is_that_of_the_agents() {
     ] {
         let learner = Either::new(&values(algo));
         let q = learner.q();
-        let rows = q.replay.sizes.rows();
+        let rows = q.run.replay.sizes.rows();
         let joint = SHOWN.pow(AGENTS as u32);
         let games = rows / joint;
         // Of both members' rows.
@@ -1006,7 +1006,7 @@ fn soft_policies_keep_the_order_of_the_utilities() {
         History::collect(&mut learner, 60);
         learner.gradients();
         let q = learner.q();
-        let stride = q.context().stride;
+        let stride = q.stride;
         let words = read(&q.adam.params);
         for p in 0..2 {
             let host = Host::new(q, &config, p);
@@ -1052,7 +1052,7 @@ fn an_mlp_in_the_transforms_place_keeps_no_order() {
         let history = History::collect(&mut learner, 30);
         learner.gradients();
         let q = learner.q();
-        let stride = q.context().stride;
+        let stride = q.stride;
         let words = read(&q.adam.params);
         let (mut turned, mut all) = (0.0, 0.0);
         // Drawn against expected, of how often each action comes.
@@ -1137,7 +1137,7 @@ fn exploration_falls_to_its_end_and_draws_what_is_allowed() {
     let mut learner = Either::new(&config);
     let q = learner.q();
     for (steps, want) in [(0, 1.0), (320, 0.525), (640, 0.05), (9000, 0.05)] {
-        assert!((q.epsilon(steps) - want).abs() < 1e-12, "{steps}");
+        assert!((q.run.epsilon_at(steps) - want).abs() < 1e-12, "{steps}");
     }
     let history = History::collect(&mut learner, 40);
     for (actions, avail) in history.actions.iter().zip(&history.avail) {
@@ -1329,7 +1329,7 @@ fn every_decomposition_learns_to_match() {
 fn the_replay_takes_the_memory_that_it_should() {
     let config = values(Algo::Vdn);
     let learner = Either::new(&config);
-    let (q, io) = (learner.q(), learner.q().env.io());
+    let (q, io) = (learner.q(), learner.q().run.env.io());
     let ring = [
         &io.obs,
         &io.avail,
@@ -1343,10 +1343,10 @@ fn the_replay_takes_the_memory_that_it_should() {
     let ring: u64 = ring.iter().map(|r| r.size).sum();
     // What the policy says of its actions, and the index but for two words an environment.
     let said = io.reward.size;
-    let index = q.replay.saved();
+    let index = q.run.replay.saved();
     let index = index.iter().filter(|(name, ..)| *name != "replay.counts");
     let index: u64 = index.map(|(_, region, ..)| region.size).sum();
-    let want = q.replay.sizes.bytes(config.envs, &q.sizes) * config.seeds as u64;
+    let want = q.run.replay.sizes.bytes(config.envs, &q.run.sizes) * config.seeds as u64;
     assert_eq!(ring + said + index, want);
 }
 
