@@ -1,10 +1,10 @@
-//! For tests: one device per process, and two environments small enough to reason about.
+//! For tests: one device per process, two environments small enough to reason about, and what host references share.
 
 use std::sync::OnceLock;
 
 use merit_sim::env::{ActionSpace, EnvSpec, VecEnv};
 use merit_sim::frame::Frame;
-use merit_sim::gpu::{AdapterChoice, Gpu, GpuError};
+use merit_sim::gpu::{AdapterChoice, Gpu, GpuError, Region};
 use merit_sim::kernels::{
     Grid, Kernels, Program, THREAD_WORDS, constants, thread_source, thread_state,
 };
@@ -14,6 +14,7 @@ use crate::coma::Coma;
 use crate::coma_pg::ComaPg;
 use crate::config::{Algo, Config};
 use crate::dae::Dae;
+use crate::decomposition::HyperNet;
 use crate::fop::Fop;
 use crate::gpae::Gpae;
 use crate::ippo::Ippo;
@@ -23,6 +24,7 @@ use crate::mappo::Mappo;
 use crate::me_igm::MeIgm;
 use crate::ppo::Ppo;
 use crate::q_learning::DoubleQ;
+use crate::replay::Replay;
 
 pub fn gpu() -> &'static Gpu {
     static GPU: OnceLock<Gpu> = OnceLock::new();
@@ -190,6 +192,47 @@ pub fn learner(config: &Config) -> Box<dyn Learner> {
         _ => DoubleQ::new(gpu, config, env).map(|l| Box::new(l) as _),
     };
     made.expect("a small run fits")
+}
+
+/// Through a network with ReLU between its layers.
+pub fn relu_network(net: &HyperNet, words: &[f64], input: &[f64]) -> Vec<f64> {
+    let mut x = input.to_vec();
+    for (i, layer) in net.layers.iter().enumerate() {
+        let column = |o: usize| -> f64 {
+            let products = x.iter().enumerate();
+            let products = products.map(|(k, x)| x * words[layer.kernel + k * layer.outputs + o]);
+            products.sum::<f64>() + words[layer.bias + o]
+        };
+        let y = (0..layer.outputs).map(column);
+        let last = i + 1 == net.layers.len();
+        x = y.map(|y| if last { y } else { y.max(0.0) }).collect();
+    }
+    x
+}
+
+/// With α = 1.
+pub fn elu(x: f64) -> f64 {
+    if x > 0.0 { x } else { x.exp() - 1.0 }
+}
+
+pub fn sigmoid(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+pub fn words_u32(region: &Region) -> Vec<u32> {
+    gpu().read(region).expect("readable")
+}
+
+/// Member `member`'s part of what `members` have.
+pub fn of_member<T: Clone>(all: &[T], members: usize, member: usize) -> Vec<T> {
+    let n = all.len() / members;
+    all[member * n..][..n].to_vec()
+}
+
+/// Steps of the longest episode of the batch that was drawn.
+pub fn longest(replay: &Replay) -> usize {
+    let drawn = words_u32(&replay.drawn);
+    drawn.chunks_exact(4).map(|d| d[2]).max().unwrap_or(0) as usize
 }
 
 /// Runs what `f` records and waits.

@@ -5,9 +5,12 @@ use crate::decomposition::HyperNet;
 use crate::fop::{self, CRITICS, Fop, GOAL, MASK};
 use crate::kernel::{Recorder, Tick};
 use crate::learner::{Array, Learner};
-use crate::testing::{AGENTS, FRAGILE, MATCH, SHOWN, STURDY, gpu, learner, toy};
+use crate::testing::{
+    AGENTS, FRAGILE, MATCH, SHOWN, STURDY, gpu, learner, longest, of_member, relu_network, sigmoid,
+    toy, words_u32,
+};
 use crate::tests::{close, network, read, uniform};
-use crate::tests_values::{sigmoid, unpadded, values, words_u32};
+use crate::tests_values::{unpadded, values};
 
 /// A small run on [`FRAGILE`]; the temperature falls from 0.9 to 0.3 while it collects.
 fn small() -> Config {
@@ -77,22 +80,14 @@ struct HostUtilities {
 impl<'a> Host<'a> {
     fn new(fop: &'a Fop, member: usize) -> Self {
         let members = fop.run.sizes.members;
-        let of = |all: Vec<f64>| {
-            let n = all.len() / members;
-            all[member * n..][..n].to_vec()
-        };
-        let of_u32 = |all: Vec<u32>| {
-            let n = all.len() / members;
-            all[member * n..][..n].to_vec()
-        };
+        let of = |all: Vec<f64>| of_member(&all, members, member);
+        let of_u32 = |all: Vec<u32>| of_member(&all, members, member);
         let state = fop.run.sizes.state;
         let joint = fop.batch.joint_input.as_ref().expect("mixers see actions");
-        let drawn = words_u32(&fop.run.replay.drawn);
-        let longest = drawn.chunks_exact(4).map(|d| d[2]).max().unwrap_or(0) as usize;
         Self {
             fop,
             alpha: read(&fop.temperature)[0],
-            slots: longest + 1,
+            slots: longest(&fop.run.replay) + 1,
             inputs: of(unpadded(&fop.batch.agent_input, fop.actor.net.inputs())),
             critic_inputs: of(unpadded(&fop.critics.input, SHOWN + AGENTS)),
             states: of(unpadded(&fop.batch.state_input, state)),
@@ -153,23 +148,7 @@ impl<'a> Host<'a> {
             false => &self.states,
         };
         let columns = net.layers[0].inputs;
-        let mut x = rows[row * columns..][..columns].to_vec();
-        for (i, layer) in net.layers.iter().enumerate() {
-            let column = |o: usize| {
-                let products = x.iter().enumerate();
-                let sum: f64 = products
-                    .map(|(k, x)| x * words[layer.kernel + k * layer.outputs + o])
-                    .sum();
-                sum + words[layer.bias + o]
-            };
-            let y: Vec<f64> = (0..layer.outputs).map(column).collect();
-            let last = i + 1 == net.layers.len();
-            x = y
-                .into_iter()
-                .map(|y| if last { y } else { y.max(0.0) })
-                .collect();
-        }
-        x
+        relu_network(net, words, &rows[row * columns..][..columns])
     }
 
     /// Q_tot of every row; `held`: the utilities of the part that sends nothing back.

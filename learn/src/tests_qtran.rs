@@ -4,11 +4,9 @@ use crate::config::{Algo, Config, Network as Kind};
 use crate::decomposition::HyperNet;
 use crate::learner::Learner;
 use crate::q_loss::{GOAL, MASK};
-use crate::testing::{AGENTS, SHOWN, STURDY, gpu};
+use crate::testing::{AGENTS, SHOWN, STURDY, gpu, relu_network, words_u32};
 use crate::tests::{close, read};
-use crate::tests_values::{
-    Either, History, Host, HostUtilities, relu_network, stir, values, words_u32,
-};
+use crate::tests_values::{Either, History, Host, HostUtilities, stir, values};
 
 /// Q_jt of the actions in every row.
 fn joint_values(

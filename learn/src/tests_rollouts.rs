@@ -9,9 +9,9 @@ use crate::kernel::{Tick, Ticks};
 use crate::learner::{Array, Learner};
 use crate::q_loss::{GOAL, MASK};
 use crate::replay::ReplaySizes;
-use crate::testing::{AGENTS, EPISODE, MATCH, SHOWN, STURDY, gpu, learner, run};
+use crate::testing::{AGENTS, EPISODE, MATCH, SHOWN, STURDY, gpu, learner, run, words_u32};
 use crate::tests::{close, network, read, uniform};
-use crate::tests_values::{Either, stir, values, words_u32};
+use crate::tests_values::{Either, stir, values};
 
 const T: usize = 8;
 const ENVS: usize = 4;

@@ -10,8 +10,10 @@ use crate::me_igm::MeIgm;
 use crate::q_learning::{DoubleQ, QLearner};
 use crate::q_loss::{BEST, DIAGNOSTICS, GOAL, MASK, TAKEN};
 use crate::testing::{
-    AGENTS, FRAGILE, FRAGILE_EPISODE, MATCH, SHOWN, STURDY, config, gpu, learner, run, toy,
+    AGENTS, FRAGILE, FRAGILE_EPISODE, MATCH, SHOWN, STURDY, config, elu, gpu, learner, longest,
+    of_member, run, toy,
 };
+pub(crate) use crate::testing::{relu_network, sigmoid, words_u32};
 use crate::tests::{close, network, read, uniform};
 
 pub(crate) const ALL: [Algo; 6] = [
@@ -102,10 +104,6 @@ pub(crate) fn unpadded(rows: &crate::dense::Rows, columns: usize) -> Vec<f64> {
     let words = read(&rows.region);
     let rows = words.chunks_exact(rows.stride);
     rows.flat_map(|row| row[..columns].to_vec()).collect()
-}
-
-pub(crate) fn words_u32(region: &merit_sim::gpu::Region) -> Vec<u32> {
-    gpu().read(region).expect("readable")
 }
 
 /// All that an environment did, step by step, as the host saw it.
@@ -380,21 +378,15 @@ pub(crate) struct HostUtilities {
 
 impl<'a> Host<'a> {
     pub fn new(q: &'a QLearner, config: &'a Config, member: usize) -> Self {
-        let r = &q.run.replay.sizes;
-        let rows = r.rows();
-        let of = |all: Vec<f64>| {
-            let n = all.len() / q.run.sizes.members;
-            all[member * n..][..n].to_vec()
-        };
-        let of_u32 = |all: Vec<u32>| all[member * rows * AGENTS..][..rows * AGENTS].to_vec();
+        let members = q.run.sizes.members;
+        let of = |all: Vec<f64>| of_member(&all, members, member);
+        let of_u32 = |all: Vec<u32>| of_member(&all, members, member);
         let joint_columns = q.run.sizes.state + AGENTS * SHOWN;
-        let drawn = words_u32(&q.run.replay.drawn);
-        let longest = drawn.chunks_exact(4).map(|d| d[2]).max().unwrap_or(0) as usize;
         Self {
             q,
             config,
             // Behind it nothing counts, and nothing need have been computed.
-            slots: longest + 1,
+            slots: longest(&q.run.replay) + 1,
             inputs: of(unpadded(&q.batch.agent_input, q.network.inputs())),
             states: of(unpadded(&q.batch.state_input, q.run.sizes.state)),
             joint: q.batch.joint_input.as_ref().map(|rows| {
@@ -571,30 +563,6 @@ impl<'a> Host<'a> {
         let allowed = &self.allowed[(row * AGENTS + a) * SHOWN..][..SHOWN];
         network::log_softmax(&logits.collect::<Vec<_>>(), allowed)
     }
-}
-
-/// Through a network with ReLU between its layers.
-pub(crate) fn relu_network(net: &HyperNet, words: &[f64], input: &[f64]) -> Vec<f64> {
-    let mut x = input.to_vec();
-    for (i, layer) in net.layers.iter().enumerate() {
-        let column = |o: usize| -> f64 {
-            let products = x.iter().enumerate();
-            let products = products.map(|(k, x)| x * words[layer.kernel + k * layer.outputs + o]);
-            products.sum::<f64>() + words[layer.bias + o]
-        };
-        let y = (0..layer.outputs).map(column);
-        let last = i + 1 == net.layers.len();
-        x = y.map(|y| if last { y } else { y.max(0.0) }).collect();
-    }
-    x
-}
-
-fn elu(x: f64) -> f64 {
-    if x > 0.0 { x } else { x.exp() - 1.0 }
-}
-
-pub(crate) fn sigmoid(x: f64) -> f64 {
-    1.0 / (1.0 + (-x).exp())
 }
 
 /// Larger weights than the initial ones, other ones for the target.
@@ -1272,6 +1240,18 @@ fn runs_repeat_and_go_on_to_the_same_bytes() {
         missing.remove("replay.counts");
         let refused = resumed.restore(&missing).expect_err("refused").to_string();
         assert!(refused.contains("`replay.counts` is missing"), "{refused}");
+        // Nine updates, the first three of which have no gradient steps.
+        let mut other = saved.clone();
+        let (shape, data) = (vec![2], vec![9, 11]);
+        let counters = Array::U64 { shape, data };
+        let said = other.insert("counters".into(), counters);
+        let (shape, data) = (vec![2], vec![9, 12]);
+        assert_eq!(said, Some(Array::U64 { shape, data }));
+        let refused = resumed.restore(&other).expect_err("refused").to_string();
+        assert!(
+            refused.contains("11 gradient steps in 9 updates"),
+            "{refused}"
+        );
         assert!(
             resumed.checkpoint().expect("saved") == end,
             "it is as it was"
