@@ -197,6 +197,8 @@ fn a_run_from_rollouts_is_resumed_to_the_same_bytes() {
     let rollouts = [
         ["--algo", "qmix"],
         ["--set", "replay_unit=rollouts"],
+        ["--set", "reset_at_rollout=true"],
+        ["--set", "init=orthogonal"],
         ["--set", "optimiser=radam"],
         ["--set", "network=gru"],
     ];
