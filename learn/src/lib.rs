@@ -36,6 +36,7 @@ pub mod mappo;
 pub mod me_igm;
 pub mod minibatch;
 pub mod net;
+pub mod norm;
 pub mod off_policy;
 pub mod policy;
 pub mod population;

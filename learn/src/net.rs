@@ -13,6 +13,9 @@ use crate::rng::Normal;
 /// Words that the offset of a uniform binding is a multiple of: WebGPU's default of 256 bytes, which every adapter accepts.
 pub const UNIFORM_WORDS: usize = 64;
 
+/// Units that the actions are embedded in where a critic's memory does not see them (`ppo_family.md` §8.5).
+pub const EMBEDDED: usize = 64;
+
 /// A dense layer: kernel `[inputs, outputs]`, then the bias; places in words from the member's first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dense {
@@ -122,11 +125,68 @@ impl Trunk {
     }
 }
 
+/// Layer normalisation (Ba et al. 2016): a scale and a shift for each unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Norm {
+    pub units: usize,
+    pub scale: usize,
+    pub shift: usize,
+}
+
+impl Norm {
+    /// The first place from word `first` on that a uniform binding may begin at, as [`Dense::new`].
+    pub fn new(first: usize, units: usize) -> Self {
+        let first = first.next_multiple_of(UNIFORM_WORDS);
+        Self {
+            units,
+            scale: first,
+            shift: first + units,
+        }
+    }
+
+    /// The word after its last.
+    pub fn end(&self) -> usize {
+        self.shift + self.units
+    }
+
+    /// Scales of 1, shifts of 0.
+    fn initialise(&self, words: &mut [f32]) {
+        words[self.scale..self.shift].fill(1.0);
+        words[self.shift..self.end()].fill(0.0);
+    }
+
+    fn arrays(&self, name: &str) -> [(String, Range<usize>, Vec<usize>); 2] {
+        let shape = vec![self.units];
+        [
+            (
+                format!("{name}.scale"),
+                self.scale..self.shift,
+                shape.clone(),
+            ),
+            (format!("{name}.shift"), self.shift..self.end(), shape),
+        ]
+    }
+}
+
+/// State and actions embedded apart, and put side by side behind that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Apart {
+    /// Of the state, where no trunk does that.
+    pub state: Option<Dense>,
+    pub actions: Dense,
+    /// Whether the trunk reads both, or the state alone.
+    pub trunk_behind: bool,
+    /// Behind the state's layer, the layer of both and the GRU, as far as there are these; or none at all.
+    pub norms: Vec<Norm>,
+}
+
 /// Dense layers, an activation after each but the last; behind a recurrent trunk, if there is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Network {
     pub trunk: Option<Trunk>,
     pub layers: Vec<Dense>,
+    /// Of critics that do not read state and actions as one.
+    pub apart: Option<Apart>,
     /// First word of a Gaussian policy's `log_std`, a number per output (`ppo_family.md` §1.5): the head gives the means, the
     /// deviations are the same whatever is observed.
     pub log_std: Option<usize>,
@@ -141,6 +201,7 @@ impl Network {
         Self {
             trunk: None,
             layers: vec![a, b, head],
+            apart: None,
             log_std: None,
         }
     }
@@ -152,6 +213,7 @@ impl Network {
         Self {
             trunk: Some(trunk),
             layers: vec![a, head],
+            apart: None,
             log_std: None,
         }
     }
@@ -161,6 +223,81 @@ impl Network {
         Self {
             trunk: Some(trunk),
             layers: vec![Dense::new(first, trunk.hidden(), outputs)],
+            apart: None,
+            log_std: None,
+        }
+    }
+
+    /// A critic whose memory does not see the actions (`ppo_family.md` §8.5, `head`): a trunk, or a dense layer, of the state; [`EMBEDDED`]
+    /// units of the actions; a hidden layer of both, and a head. `inputs`: columns of the state and of the actions.
+    pub fn actions_late(
+        first: usize,
+        inputs: [usize; 2],
+        hidden: usize,
+        recurrent: bool,
+        outputs: usize,
+    ) -> Self {
+        let trunk = recurrent.then(|| Trunk::new(first, inputs[0], hidden));
+        let state = (!recurrent).then(|| Dense::new(first, inputs[0], hidden));
+        let end = trunk.map_or(first, |t| t.end());
+        let end = state.map_or(end, |d| d.end());
+        let actions = Dense::new(end, inputs[1], EMBEDDED);
+        let both = Dense::new(actions.end(), hidden + EMBEDDED, hidden);
+        let head = Dense::new(both.end(), hidden, outputs);
+        Self {
+            trunk,
+            layers: vec![both, head],
+            apart: Some(Apart {
+                state,
+                actions,
+                trunk_behind: false,
+                norms: vec![],
+            }),
+            log_std: None,
+        }
+    }
+
+    /// DAE's reward model (`ppo_family.md` §7.2): a dense layer each of the state and of the actions, a dense layer of both, a GRU if
+    /// `recurrent`, and a head; with `normalised` the state's layer, that of both and the GRU are followed by layer normalisation.
+    pub fn reward_model(
+        first: usize,
+        inputs: [usize; 2],
+        hidden: usize,
+        [recurrent, normalised]: [bool; 2],
+        outputs: usize,
+    ) -> Self {
+        let state = Dense::new(first, inputs[0], hidden);
+        let actions = Dense::new(state.end(), inputs[1], hidden);
+        let mut end = actions.end();
+        let trunk = recurrent.then(|| Trunk::new(end, 2 * hidden, hidden));
+        let mut layers = vec![];
+        match &trunk {
+            Some(trunk) => end = trunk.end(),
+            None => {
+                layers.push(Dense::new(end, 2 * hidden, hidden));
+                end = layers[0].end();
+            }
+        }
+        let mut norms = vec![];
+        let count = match (normalised, recurrent) {
+            (false, _) => 0,
+            (true, false) => 2,
+            (true, true) => 3,
+        };
+        for _ in 0..count {
+            norms.push(Norm::new(end, hidden));
+            end = norms[norms.len() - 1].end();
+        }
+        layers.push(Dense::new(end, hidden, outputs));
+        Self {
+            trunk,
+            layers,
+            apart: Some(Apart {
+                state: Some(state),
+                actions,
+                trunk_behind: true,
+                norms,
+            }),
             log_std: None,
         }
     }
@@ -178,8 +315,11 @@ impl Network {
         &self.layers[self.layers.len() - 1]
     }
 
-    /// Columns of the input.
+    /// Columns of the input; where state and actions are embedded apart, of the state.
     pub fn inputs(&self) -> usize {
+        if let Some(state) = self.apart.as_ref().and_then(|a| a.state.as_ref()) {
+            return state.inputs;
+        }
         self.trunk
             .as_ref()
             .map_or(self.layers[0].inputs, |t| t.embed.inputs)
@@ -236,6 +376,36 @@ impl Network {
                 .recurrent
                 .initialise_gates(words, seed, stream + 8, |n, i, o| orthogonal(n, i, o, 1.0));
         }
+        if let Some(apart) = &self.apart {
+            if let Some(state) = &apart.state {
+                state.initialise(words, seed, stream + 12, embed);
+            }
+            apart.actions.initialise(words, seed, stream + 13, embed);
+            apart.norms.iter().for_each(|norm| norm.initialise(words));
+        }
+    }
+
+    /// All kernels orthogonal with gain 1, as DAE's code has its reward models (`ppo_family.md` §7.2); biases are 0. `stream` is the first
+    /// of sixteen that the network draws from.
+    pub fn initialise_orthogonal(&self, words: &mut [f32], seed: u64, stream: u32) {
+        for (i, layer) in self.layers.iter().enumerate() {
+            layer.initialise(words, seed, stream + i as u32, 1.0);
+        }
+        if let Some(trunk) = &self.trunk {
+            let gate = |n: &mut Normal, i, o| orthogonal(n, i, o, 1.0);
+            trunk.embed.initialise(words, seed, stream + 4, 1.0);
+            trunk.input.initialise_gates(words, seed, stream + 5, gate);
+            trunk
+                .recurrent
+                .initialise_gates(words, seed, stream + 8, gate);
+        }
+        if let Some(apart) = &self.apart {
+            if let Some(state) = &apart.state {
+                state.initialise(words, seed, stream + 12, 1.0);
+            }
+            apart.actions.initialise(words, seed, stream + 13, 1.0);
+            apart.norms.iter().for_each(|norm| norm.initialise(words));
+        }
     }
 
     /// Dense layers uniform in ±1/√fan-in, all of the GRU in ±1/√H: the usual initialisation of value decomposition's code
@@ -264,6 +434,15 @@ impl Network {
             arrays.extend(trunk.embed.arrays(&format!("{name}.embed")));
             arrays.extend(trunk.input.arrays(&format!("{name}.gru_input")));
             arrays.extend(trunk.recurrent.arrays(&format!("{name}.gru_recurrent")));
+        }
+        if let Some(apart) = &self.apart {
+            if let Some(state) = &apart.state {
+                arrays.extend(state.arrays(&format!("{name}.state")));
+            }
+            arrays.extend(apart.actions.arrays(&format!("{name}.actions")));
+            for (i, norm) in apart.norms.iter().enumerate() {
+                arrays.extend(norm.arrays(&format!("{name}.norm_{i}")));
+            }
         }
         if let Some(words) = self.log_std_words() {
             arrays.push((format!("{name}.log_std"), words, vec![self.outputs()]));
