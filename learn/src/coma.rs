@@ -1,7 +1,8 @@
 //! COMA as an advantage estimator of PPO, the form in which GPAE's authors compare it: a critic of every own action given what the others
-//! did, and how much better than the policy's mean the taken one is. `ppo_family.md` §6.3.
+//! did, and how much better than the policy's mean the taken one is. Where actions are numbers, a critic of the joint action, and the mean over
+//! samples of the policy. `ppo_family.md` §6.3.
 
-use merit_sim::env::VecEnv;
+use merit_sim::env::{ActionSpace, VecEnv};
 use merit_sim::gpu::{Gpu, Region};
 
 use crate::LearnError;
@@ -15,14 +16,21 @@ use crate::sizes::Sizes;
 pub struct Coma {
     pub ppo: Ppo,
     policy: StoredPolicy,
-    /// πⁱ(· | oⁱ), `[slots, P, E, A, N]`.
+    /// πⁱ(· | oⁱ), `[slots, P, E, A, N]`; of numbers the means, `[slots, P, E, A, K]`.
     pub probabilities: Region,
     estimator: Kernel,
 }
 
-/// MAPPO's, but the critic sees what the others did and has an output per own action.
+/// MAPPO's, but the critic sees what the others did and has an output per own action; where actions are numbers it sees all of them and
+/// has one output.
 pub fn networks(config: &Config, sizes: &Sizes) -> Networks {
-    Networks::separate(config, sizes, View::WorldAndOthers, sizes.outputs())
+    match sizes.actions {
+        ActionSpace::Discrete(n) => Networks::separate(config, sizes, View::WorldAndOthers, n),
+        ActionSpace::Continuous(_) => Networks {
+            samples: config.counterfactual_samples,
+            ..Networks::separate(config, sizes, View::WorldAndAll, 1)
+        },
+    }
 }
 
 impl Coma {
@@ -32,14 +40,22 @@ impl Coma {
         let ppo = Ppo::new(gpu, config, env, |sizes| networks(config, sizes))?;
         let (sizes, io) = (ppo.sizes, ppo.env.io().clone());
         gpu.guarded("the estimator's kernels", || {
-            let probabilities = gpu.storage("probabilities", ppo.critic_values.size);
+            let probabilities = match &ppo.sampled {
+                Some(sampled) => sampled.means.clone(),
+                None => gpu.storage("probabilities", ppo.critic_values.size),
+            };
+            let expected = ppo.sampled.as_ref().map_or(&probabilities, |s| &s.expected);
+            // A critic of one output has written the values itself.
+            let written = gpu.storage("values, written already", 4);
+            let values = ppo.sampled.as_ref().map_or(&ppo.values, |_| &written);
             let memory = ppo.recurrent.as_ref().map(Recurrent::of_actor);
             let discount = gpu.storage_from("discounts", &config.each(|m| m.gamma as f32));
             let constants = Constants::default()
                 .uint("MEMBERS", sizes.members)
                 .uint("RPM", sizes.member_rows())
                 .uint("AGENTS", sizes.agents)
-                .uint("N", sizes.outputs());
+                .uint("N", ppo.networks().critic.outputs())
+                .flag("SAMPLED", ppo.sampled.is_some());
             let binds = [
                 Bind::Tick(&ppo.ticks),
                 Bind::Read(&io.reward),
@@ -47,9 +63,9 @@ impl Coma {
                 Bind::Read(&io.truncated),
                 Bind::Read(&io.actions),
                 Bind::Read(&ppo.critic_values),
-                Bind::Read(&probabilities),
+                Bind::Read(expected),
                 Bind::Read(&discount),
-                Bind::Write(&ppo.values),
+                Bind::Write(values),
                 Bind::Write(&ppo.estimates.advantage),
                 Bind::Write(&ppo.estimates.goal),
             ];
@@ -73,10 +89,10 @@ impl Coma {
         .map_err(LearnError::from)
     }
 
-    /// Q of every own action in every slot, the policy's mean of it, advantages, targets.
+    /// The policy in every step, Q of every own action in every slot, the policy's mean of it, advantages, targets.
     pub fn record_estimates(&self, to: &mut Recorder) {
-        self.ppo.record_values(to);
         self.policy.record(to, 0);
+        self.ppo.record_values(to);
         self.record_advantages(to);
     }
 

@@ -21,7 +21,7 @@ use crate::evaluate::Evaluation;
 use crate::gae::Estimates;
 use crate::kernel::{Bind, Constants, Kernel, Recorder, Tick, Ticks};
 use crate::learner::{Checkpoint, Learner, MemberReport, Timing};
-use crate::minibatch::TICK;
+use crate::minibatch::{Batch, MINIBATCH, TICK};
 use crate::net::{Network, UNIFORM_WORDS};
 use crate::policy::{Behaviour, Choice, Context, Policy, Remembered, Resets, Value, View};
 use crate::ppo::{Networks, carry_kernel, keys, shaping_weight};
@@ -134,7 +134,8 @@ impl ComaPg {
         let sizes = Sizes::new(config, env.spec())?;
         let ActionSpace::Discrete(n) = sizes.actions else {
             return Err(LearnError::Config(
-                "algo = \"coma_pg\" needs discrete actions; take gpae, mappo or ippo".into(),
+                "algo = \"coma_pg\" needs discrete actions; take coma, dae, gpae, mappo or ippo"
+                    .into(),
             ));
         };
         let [actor, critic] = networks(config, &sizes);
@@ -191,8 +192,12 @@ impl ComaPg {
                 include_str!("../../shaders/learn/coma_pg_report.wgsl"),
             ];
             let stacks = [
-                ("actor", &actor.stack, sizes.samples()),
-                ("critic", &critic.stack, sizes.member_rows()),
+                ("actor", actor.stack.hidden().collect(), sizes.samples()),
+                (
+                    "critic",
+                    critic.stack.hidden().collect(),
+                    sizes.member_rows(),
+                ),
             ];
             let learner = Self {
                 dead_units: DeadUnits::new(gpu, sizes.members, stacks),
@@ -680,7 +685,15 @@ impl Parts<'_> {
                 let constants = constants
                     .clone()
                     .uint("ITEMS", s.member_rows())
-                    .uint("SEQUENCES", s.member_rows());
+                    .uint("SEQUENCES", s.member_rows())
+                    .uint("STEPS", s.steps);
+                let samples = Batch {
+                    file: MINIBATCH,
+                    constants,
+                    which: &order,
+                    rows: s.minibatch_rows(),
+                    sequences: s.member_rows(),
+                };
                 let reset_in = &m.resets.reset_in;
                 Some(TrunkStack::new(
                     &context,
@@ -689,7 +702,7 @@ impl Parts<'_> {
                     &input,
                     &m.memory,
                     reset_in,
-                    (constants, &order),
+                    &samples,
                     &adam.partials,
                 )?)
             }

@@ -211,13 +211,15 @@ pub enum ActorRatio {
     Weighted,
 }
 
-/// Whether GPAE's critic sees what the other agents did.
+/// How a critic of actions (GPAE's and COMA's) sees what agents did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CriticActions {
     /// Behind the state and the agent's number, the own one blank.
     Concat,
-    /// Not at all: MAPPO with the same traces and the same rollouts again.
+    /// Embedded apart and put beside what the critic remembers, in front of its last hidden layer: what was done is not remembered.
+    Head,
+    /// GPAE: not at all: MAPPO with the same traces and the same rollouts again.
     None,
 }
 
@@ -322,7 +324,7 @@ pub struct Config {
     pub eta: f64,
     /// GPAE: the policy's ratio on older rollouts.
     pub actor_ratio: ActorRatio,
-    /// GPAE: what the critic sees of the others.
+    /// GPAE, COMA: how the critic sees what agents did.
     pub critic_actions: CriticActions,
     /// DAE: weight β of the expected reward that is taken off, 0 (GAE) to 1.
     pub dae_beta: f64,
@@ -330,6 +332,12 @@ pub struct Config {
     pub dae_shaped_target: bool,
     /// DAE: reward models, whose mean is used.
     pub reward_models: usize,
+    /// DAE: width of their layers.
+    pub reward_hidden: usize,
+    /// DAE: layer normalisation in them, as in the published code.
+    pub reward_layer_norm: bool,
+    /// COMA, DAE with continuous actions: samples of the policy that stand for the expectation over an agent's own action.
+    pub counterfactual_samples: usize,
 
     /// GPAE: gradient steps over older rollouts.
     pub reuse_steps: ReuseSteps,
@@ -478,6 +486,9 @@ impl Default for Config {
             dae_beta: 0.1,
             dae_shaped_target: true,
             reward_models: 2,
+            reward_hidden: 128,
+            reward_layer_norm: true,
+            counterfactual_samples: 16,
             reuse_steps: ReuseSteps::Same,
             target_polyak: 1.0,
             td_lambda: 0.8,
@@ -794,7 +805,7 @@ fn choices(key: &str) -> Option<&'static [&'static str]> {
         "optimiser" => Some(&["adam", "rmsprop", "radam"]),
         "trace" => Some(&["dt", "st", "it", "none", "full"]),
         "actor_ratio" => Some(&["behaviour", "geppo", "weighted"]),
-        "critic_actions" => Some(&["concat", "none"]),
+        "critic_actions" => Some(&["concat", "head", "none"]),
         "network" => Some(&["ff", "gru"]),
         "activation" => Some(&["relu", "tanh"]),
         "rnn_reset" => Some(&["episode_or_agent", "agent_done"]),
@@ -806,16 +817,17 @@ impl Config {
     /// Whether this algorithm looks at `key`.
     pub fn looks_at(&self, key: &str) -> bool {
         match key {
-            "reuse" | "trace" | "eta" | "actor_ratio" | "critic_actions" | "reuse_steps" => {
-                self.algo == Algo::Gpae
-            }
+            "reuse" | "trace" | "eta" | "actor_ratio" | "reuse_steps" => self.algo == Algo::Gpae,
+            "critic_actions" => matches!(self.algo, Algo::Gpae | Algo::Coma),
+            "counterfactual_samples" => matches!(self.algo, Algo::Coma | Algo::Dae),
             "target_polyak" => self.algo == Algo::Gpae || self.algo.decomposes_values(),
             "q_lambda" => {
                 self.algo.decomposes_values()
                     && !self.algo.max_entropy()
                     && !matches!(self.algo, Algo::Qtran | Algo::Fop)
             }
-            "dae_beta" | "dae_shaped_target" | "reward_models" => self.algo == Algo::Dae,
+            "dae_beta" | "dae_shaped_target" | "reward_models" | "reward_hidden"
+            | "reward_layer_norm" => self.algo == Algo::Dae,
             "replay" | "batch" | "gradient_steps" | "learning_starts" | "obs_last_action"
             | "obs_agent_id" | "reward_scale" => self.algo.decomposes_values(),
             "init" => matches!(self.algo, Algo::Iql | Algo::Vdn | Algo::Qmix),
@@ -958,6 +970,8 @@ impl Config {
         number("log_std_init", log_std, log_std.abs() <= 10.0, "-10 to 10")?;
         count("reuse", self.reuse as u64, 64)?;
         count("reward_models", self.reward_models as u64, 8)?;
+        let samples = self.counterfactual_samples as u64;
+        count("counterfactual_samples", samples, 1 << 10)?;
         number(
             "eta",
             self.eta,

@@ -1,43 +1,60 @@
 //! DAE (Li et al. 2022): GAE less what a learned reward model expects of the agent's policy with the others' actions as they were.
 //! `ppo_family.md` §7.
 
-use merit_sim::env::{EnvIo, VecEnv};
+use merit_sim::env::{ActionSpace, EnvIo, VecEnv};
 use merit_sim::gpu::{Gpu, GpuError, Region};
 
 use crate::LearnError;
-use crate::config::Config;
-use crate::dense::Stack;
+use crate::config::{Config, Network as Kind};
+use crate::dense::Activate;
 use crate::kernel::{Bind, Constants, Kernel, Recorder};
+use crate::layers::{Builder, Ends, Layers, Node};
 use crate::minibatch::{MINIBATCH, ModelInput, TICK};
-use crate::net::{Network, Trunk};
-use crate::policy::{StoredPolicy, Value, View};
+use crate::net::{Network, UNIFORM_WORDS};
+use crate::pieces::{Judged, Pieces};
+use crate::policy::{StoredPolicy, Value, View, others_columns};
 use crate::ppo::{ActorCritic, Networks, Ppo, Recurrent};
-use crate::recurrent::{Memory, TrunkStack};
+use crate::recurrent::{GatherMemory, Memory};
 use crate::sizes::Sizes;
 
 pub struct Dae {
     pub ppo: Ppo,
     policy: StoredPolicy,
-    /// πⁱ(· | oⁱ), `[slots, P, E, A, N]`.
+    /// πⁱ(· | oⁱ), `[slots, P, E, A, N]`; of numbers the means, `[slots, P, E, A, K]`.
     pub probabilities: Region,
-    /// What each model expects, `[models, slots, P, E, A, N]`.
+    /// What each model expects of every own action, `[models, slots, P, E, A, N]`, or where actions are numbers of the policy,
+    /// `[models, slots, P, E, A]`; each model's in whole blocks of 64 words.
     pub predictions: Region,
-    input: ModelInput,
+    /// Of a minibatch: state, and actions.
+    inputs: [ModelInput; 2],
     models: Vec<RewardModel>,
     estimator: Kernel,
 }
 
-/// MAPPO's, and reward models R(s, a⁻ⁱ) with an output per own action.
+/// MAPPO's, and reward models R(s, a⁻ⁱ) with an output per own action, or R(s, a) with one where actions are numbers.
 pub fn networks(config: &Config, sizes: &Sizes) -> Networks {
     let mut networks = crate::mappo::networks(config, sizes);
-    let (columns, outputs) = (View::WorldAndOthers.columns(sizes), sizes.outputs());
+    let columns = [networks.view.columns(sizes), others_columns(sizes)];
+    let (_, outputs) = actions_seen(sizes);
+    let form = [config.network == Kind::Gru, config.reward_layer_norm];
     let mut first = networks.critic.end();
     for _ in 0..config.reward_models {
-        let model = Networks::network(config, first, columns, outputs);
+        let model = Network::reward_model(first, columns, config.reward_hidden, form, outputs);
         first = model.end();
         networks.models.push(model);
     }
+    if let ActionSpace::Continuous(_) = sizes.actions {
+        networks.samples = config.counterfactual_samples;
+    }
     networks
+}
+
+/// Whose actions a reward model sees, and how many rewards it says.
+fn actions_seen(sizes: &Sizes) -> (View, usize) {
+    match sizes.actions {
+        ActionSpace::Discrete(n) => (View::WorldAndOthers, n),
+        ActionSpace::Continuous(_) => (View::WorldAndAll, 1),
+    }
 }
 
 impl Dae {
@@ -47,17 +64,26 @@ impl Dae {
         let mut ppo = Ppo::new(gpu, config, env, |sizes| networks(config, sizes))?;
         let (sizes, io) = (ppo.sizes, ppo.env.io().clone());
         gpu.guarded("the estimator's kernels", || {
-            let words = sizes.slots() * sizes.rows() * sizes.outputs();
-            let probabilities = gpu.storage("probabilities", 4 * words as u64);
-            let predictions = (4 * words * config.reward_models) as u64;
+            let (actions, outputs) = actions_seen(&sizes);
+            let words = sizes.slots() * sizes.rows() * outputs;
+            // Where a binding may begin.
+            let model_words = words.next_multiple_of(UNIFORM_WORDS);
+            let predictions = (4 * model_words * config.reward_models) as u64;
             let predictions = gpu.storage("expected rewards", predictions);
+            let probabilities = match &ppo.sampled {
+                Some(sampled) => sampled.means.clone(),
+                None => gpu.storage("probabilities", 4 * words as u64),
+            };
             let context = ppo.context();
-            let input =
-                ModelInput::new(gpu, &ppo.minibatches, &io, View::WorldAndOthers, &ppo.ticks);
+            let batch = ppo.minibatches.batch();
+            let inputs = [
+                ModelInput::new(&context, &batch, &io, ppo.networks().view),
+                ModelInput::actions(&context, &batch, &io, actions),
+            ];
             let mut models = Vec::new();
             for (i, net) in ppo.networks().models.iter().enumerate() {
-                let prediction = predictions.part(i * words, words);
-                models.push(RewardModel::new(&ppo, &io, net, &input, &prediction)?);
+                let prediction = predictions.part(i * model_words, words);
+                models.push(RewardModel::new(&ppo, &io, net, &inputs, &prediction)?);
             }
             let memory = ppo.recurrent.as_ref().map(Recurrent::of_actor);
             let actor = &ppo.networks().actor;
@@ -71,8 +97,10 @@ impl Dae {
                 .uint("MEMBERS", sizes.members)
                 .uint("RPM", sizes.member_rows())
                 .uint("AGENTS", sizes.agents)
-                .uint("N", sizes.outputs())
+                .uint("N", outputs)
                 .uint("MODELS", config.reward_models)
+                .uint("MODEL_WORDS", model_words)
+                .flag("SAMPLED", ppo.sampled.is_some())
                 .flag("BOOTSTRAP", ppo.final_values.is_some())
                 .flag("SHAPED_TARGET", config.dae_shaped_target);
             let binds = [
@@ -99,7 +127,7 @@ impl Dae {
                 policy,
                 probabilities,
                 predictions,
-                input,
+                inputs,
                 models,
                 estimator,
             })
@@ -125,7 +153,7 @@ impl Dae {
 
     /// The models' part of a minibatch.
     pub fn record_model_gradients(&self, to: &mut Recorder, tick: usize) {
-        self.input.record(to, tick);
+        self.inputs.iter().for_each(|x| x.record(to, tick));
         for model in &self.models {
             model.record_gradients(to, tick);
         }
@@ -169,12 +197,12 @@ impl ActorCritic for Dae {
     }
 }
 
-/// R(s, a⁻ⁱ): the reward of each own action.
+/// R(s, a⁻ⁱ): the reward of each own action; or R(s, a).
 struct RewardModel {
     /// Over a rollout.
     value: Value,
-    trunk: Option<TrunkStack>,
-    stack: Stack,
+    gather: Option<GatherMemory>,
+    layers: Layers,
     error: Kernel,
     error_groups: [usize; 3],
     /// Of a recurrent one, until the learner has it.
@@ -182,57 +210,62 @@ struct RewardModel {
 }
 
 impl RewardModel {
-    /// `prediction: [slots, P, E, A, N]`.
+    /// `prediction: [slots, P, E, A, N]`, or of numbers `[slots, P, E, A]`.
     fn new(
         ppo: &Ppo,
         io: &EnvIo,
         net: &Network,
-        input: &ModelInput,
+        inputs: &[ModelInput; 2],
         prediction: &Region,
     ) -> Result<Self, GpuError> {
         let (c, sizes, shape) = (ppo.context(), &ppo.sizes, &ppo.shape);
-        let (gpu, view, minibatches) = (c.gpu, View::WorldAndOthers, &ppo.minibatches);
-        let words = sizes.members * sizes.minibatch_rows() * sizes.outputs();
+        let (gpu, minibatches) = (c.gpu, &ppo.minibatches);
+        let words = sizes.members * sizes.minibatch_rows() * net.outputs();
         let output = gpu.storage("expected rewards of a minibatch", 4 * words as u64);
         let output_grad = gpu.storage("their derivatives", output.size);
-        let recurrent = |trunk: &Trunk, reset_in: &Region| {
-            let memory = Memory::new(gpu, sizes.rows(), trunk.hidden(), 1);
-            let trunk = TrunkStack::new(
-                &c,
-                shape,
-                trunk,
-                &input.rows,
-                &memory,
-                reset_in,
-                (minibatches.constants(), &minibatches.order),
-                &ppo.adam.partials,
-            )?;
-            Ok::<_, GpuError>((memory, trunk))
+
+        // The published code's, whatever the others' activation is.
+        let activate = Activate::Relu;
+        let [state, actions] = inputs;
+        let state = Node::input(&state.rows, net.inputs());
+        let actions = Node::input(&actions.rows, others_columns(sizes));
+        let ends = Ends {
+            output: &output,
+            output_grad: Some(&output_grad),
         };
-        let (value, memory, trunk) = match (&net.trunk, &ppo.recurrent) {
-            (Some(trunk), Some(r)) => {
-                let reset_in = &r.resets.reset_in;
-                let (memory, trunk) = recurrent(trunk, reset_in)?;
-                let (start, state) = (&memory.start, &memory.state);
-                let value = Value::recurrent(
-                    &c,
-                    net,
-                    view,
-                    &io.state,
-                    &io.actions,
-                    reset_in,
-                    start,
-                    state,
-                    prediction,
-                );
-                (value, Some(memory), Some(trunk))
+        let (partials, sequences) = (&ppo.adam.partials, [sizes.steps, sizes.sequences]);
+        let mut builder = Builder::new(gpu, shape, c.params, Some(partials), sequences);
+        let embedded = builder.of_state(net, activate, &state)?;
+        builder.of_actions(net, activate, &embedded, &actions, ends)?;
+        let layers = builder.finish();
+
+        let memory = (net.trunk.as_ref())
+            .map(|trunk| Memory::new(gpu, sizes.rows(), trunk.hidden(), sizes.reuse));
+        let reset_in = ppo.recurrent.as_ref().map(|r| &r.resets.reset_in);
+        let remembered = memory.as_ref().zip(reset_in);
+        let gather = match (layers.gru(), remembered) {
+            (Some(gru), Some((memory, reset_in))) => {
+                let (batch, ends) = (minibatches.batch(), [&gru.reset, &gru.start]);
+                let hidden = gru.output.stride;
+                Some(GatherMemory::new(
+                    &c, &batch, hidden, memory, reset_in, ends,
+                ))
             }
-            _ => {
-                let (state, actions) = (&io.state, &io.actions);
-                let value = Value::of_rollouts(&c, net, view, state, actions, prediction);
-                (value, None, None)
-            }
+            _ => None,
         };
+        let pieces = Pieces::new(
+            &c,
+            &Judged {
+                net,
+                activate,
+                state: ppo.networks().view,
+                actions: actions_seen(sizes).0,
+                io,
+                memory: remembered,
+                values: ppo.sampled.is_none().then_some(prediction),
+                samples: ppo.sampled.as_ref().map(|s| s.samples(prediction)),
+            },
+        )?;
         let binds = [
             Bind::Tick(c.ticks),
             Bind::Write(&minibatches.order),
@@ -243,28 +276,12 @@ impl RewardModel {
         ];
         let file = include_str!("../../shaders/learn/reward_error.wgsl");
         let files = [TICK, MINIBATCH, file];
+        let constants = minibatches.constants().uint("OUT", net.outputs());
         Ok(Self {
-            value,
-            stack: Stack::new(
-                gpu,
-                shape,
-                &net.layers,
-                c.activate,
-                c.params,
-                trunk.as_ref().map_or(&input.rows, |t| &t.output),
-                trunk.as_ref().map(|t| (&t.output_grad, false)),
-                &output,
-                &output_grad,
-                &ppo.adam.partials,
-            ),
-            trunk,
-            error: Kernel::new(
-                gpu,
-                "reward_error",
-                &minibatches.constants(),
-                &files,
-                &binds,
-            ),
+            value: Value::by_pieces(pieces),
+            gather,
+            layers,
+            error: Kernel::new(gpu, "reward_error", &constants, &files, &binds),
             error_groups: [sizes.minibatch_rows().div_ceil(64), sizes.members, 1],
             memory,
         })
@@ -272,15 +289,11 @@ impl RewardModel {
 
     /// From a minibatch's inputs to the gradients of its weights.
     fn record_gradients(&self, to: &mut Recorder, tick: usize) {
-        if let Some(trunk) = &self.trunk {
-            trunk.record_gather(to, tick);
-            trunk.record_forward(to);
+        if let Some(gather) = &self.gather {
+            gather.record(to, tick);
         }
-        self.stack.record_forward(to);
+        self.layers.record_forward(to);
         self.error.record(to, tick, self.error_groups);
-        self.stack.record_backward(to);
-        if let Some(trunk) = &self.trunk {
-            trunk.record_backward(to);
-        }
+        self.layers.record_backward(to);
     }
 }

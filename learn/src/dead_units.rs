@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use merit_sim::gpu::{Gpu, GpuError, Region};
 
-use crate::dense::Stack;
 use crate::kernel::{Bind, Constants, Kernel, Recorder};
 
 pub struct DeadUnits {
@@ -23,15 +22,22 @@ struct Layer {
     dead_units: Kernel,
 }
 
+/// What hidden layers put out, `[P, rows, H]`, with `H`.
+type Hidden<'a> = Vec<(&'a Region, usize)>;
+
 /// Rows that one workgroup looks through.
 const BLOCK: usize = 256;
 
 impl DeadUnits {
-    /// Of the hidden layers of these stacks, each with the samples of its minibatches per member.
-    pub fn new(gpu: &Gpu, members: usize, stacks: [(&'static str, &Stack, usize); 2]) -> Self {
+    /// Of these networks' hidden layers, each with the samples of its minibatches per member.
+    pub fn new(
+        gpu: &Gpu,
+        members: usize,
+        networks: [(&'static str, Hidden<'_>, usize); 2],
+    ) -> Self {
         let mut layers = Vec::new();
-        for (network, stack, rows) in stacks {
-            for (activations, hidden) in stack.hidden() {
+        for (network, all, rows) in networks {
+            for (activations, hidden) in all {
                 let share = gpu.storage("dead units", 4 * members as u64);
                 let alive = gpu.storage("units that live", 4 * (members * hidden) as u64);
                 let constants = Constants::default()

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use merit_sim::env::{EnvIo, VecEnv};
-use merit_sim::gpu::{Gpu, Region};
+use merit_sim::gpu::{Gpu, GpuError, Region};
 
 use crate::LearnError;
 use crate::config::{Config, CriticActions, Trace};
@@ -13,7 +13,7 @@ use crate::gae::Estimates;
 use crate::kernel::{Bind, Constants, Kernel, Recorder};
 use crate::minibatch::TICK;
 use crate::policy::{Context, StoredPolicy, Value, View};
-use crate::ppo::{ActorCritic, Networks, Ppo, Recurrent};
+use crate::ppo::{ActorCritic, Networks, Ppo, Recurrent, critic_value};
 use crate::sizes::Sizes;
 
 pub struct Gpae {
@@ -41,7 +41,7 @@ pub struct OffPolicy {
 /// MAPPO's, but the critic sees what the others did.
 pub fn networks(config: &Config, sizes: &Sizes) -> Networks {
     let view = match config.critic_actions {
-        CriticActions::Concat => View::WorldAndOthers,
+        CriticActions::Concat | CriticActions::Head => View::WorldAndOthers,
         CriticActions::None => View::World {
             agent_id: config.obs_with_agent_id,
         },
@@ -93,24 +93,24 @@ impl Gpae {
                 &ppo.estimates,
             );
             let target = (config.target_polyak < 1.0).then(|| Target::new(&ppo, config));
+            let target = target.transpose()?;
             if let Some(target) = &target {
                 let shape = vec![sizes.members, ppo.networks().stride()];
                 let saved = ("target".to_owned(), target.words.clone(), shape);
                 ppo.also_saved.push(saved);
             }
-            Self {
+            Ok(Self {
                 estimator,
                 off_policy,
                 target,
                 ppo,
-            }
-        })
-        .map_err(LearnError::from)
+            })
+        })?
     }
 }
 
 impl Target {
-    fn new(ppo: &Ppo, config: &Config) -> Self {
+    fn new(ppo: &Ppo, config: &Config) -> Result<Self, GpuError> {
         let (gpu, networks, io) = (&ppo.gpu, ppo.networks(), ppo.env.io());
         let words = gpu.storage("target network", ppo.adam.params.size);
         let (first, end) = (networks.actor.end(), networks.critic.end());
@@ -129,25 +129,14 @@ impl Target {
             params: &words,
             ..ppo.context()
         };
-        let (net, view, values) = (&networks.critic, networks.view, &ppo.critic_values);
-        let (state, actions) = (&io.state, &io.actions);
-        let value = match &ppo.recurrent {
-            None => Value::of_rollouts(&context, net, view, state, actions, values),
-            Some(r) => {
-                let memory = &r.memories[r.memories.len() - 1];
-                let reset_in = &r.resets.reset_in;
-                let (start, last) = (&memory.start, &memory.state);
-                Value::recurrent(
-                    &context, net, view, state, actions, reset_in, start, last, values,
-                )
-            }
-        };
-        Self {
+        let (recurrent, values) = (ppo.recurrent.as_ref(), &ppo.critic_values);
+        let value = critic_value(&context, networks, io, recurrent, values, None)?;
+        Ok(Self {
             follow: Kernel::new(gpu, "polyak", &constants, &files, &binds),
             groups: [(end - first).div_ceil(64), ppo.sizes.members, 1],
             value,
             words,
-        }
+        })
     }
 }
 

@@ -35,6 +35,7 @@ pub fn networks(config: &Config, sizes: &Sizes) -> Networks {
         actor,
         critic,
         view: View::Observation,
+        samples: 0,
         models: vec![],
         optimisers,
     }

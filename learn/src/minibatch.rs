@@ -8,7 +8,7 @@ use crate::dense::Rows;
 use crate::gae::Estimates;
 use crate::kernel::{Bind, Constants, Kernel, Recorder, Ticks};
 use crate::loss::{Input, Loss};
-use crate::policy::{NO_OTHERS, OTHERS, View, others_columns, others_constants};
+use crate::policy::{Context, NO_OTHERS, OTHERS, View, others_columns, others_constants};
 use crate::sizes::Sizes;
 
 pub(crate) const TICK: &str = include_str!("../../shaders/learn/tick.wgsl");
@@ -21,6 +21,19 @@ const CENTRAL: &str = include_str!("../../shaders/learn/central.wgsl");
 const BEHAVIOUR: &str = include_str!("../../shaders/learn/ratio_behaviour.wgsl");
 const OTHER_RATIOS: &str = include_str!("../../shaders/learn/ratio_others.wgsl");
 const GATHER: &str = include_str!("../../shaders/learn/gather.wgsl");
+
+/// Which samples a batch has: what kernels that look them up are compiled for and bind (`position` in `minibatch.wgsl`, `piece.wgsl`).
+pub struct Batch<'a> {
+    pub file: &'static str,
+    /// `MEMBERS`, `T`, `RPM`, `AGENTS`, `STATE`, `ROWS`, `SEQUENCES`, `STEPS` and what the file needs.
+    pub constants: Constants,
+    /// Binding 1: an order, or the number of the piece.
+    pub which: &'a Region,
+    /// Samples of a member.
+    pub rows: usize,
+    /// Sequences among them, 0 for single samples.
+    pub sequences: usize,
+}
 
 /// What a minibatch is gathered from, beside the environments' [`EnvIo`] and the [`Estimates`].
 pub struct Samples<'a> {
@@ -82,6 +95,7 @@ impl Minibatches {
             .uint("ITEM_BITS", bits as usize)
             .uint("ROWS", rows)
             .uint("SEQUENCES", sizes.sequences)
+            .uint("STEPS", sizes.steps)
             .uint("OBS", sizes.obs)
             .uint("STATE", sizes.state)
             .uint("N", sizes.outputs())
@@ -162,6 +176,17 @@ impl Minibatches {
         self.constants.clone()
     }
 
+    /// Its samples.
+    pub fn batch(&self) -> Batch<'_> {
+        Batch {
+            file: MINIBATCH,
+            constants: self.constants(),
+            which: &self.order,
+            rows: self.sizes.minibatch_rows(),
+            sequences: self.sizes.sequences,
+        }
+    }
+
     /// A new order for the epoch of `tick`, over the samples of `rollouts`, and the moments of all of its minibatches.
     pub fn record_epoch(&self, to: &mut Recorder, tick: usize, rollouts: usize) {
         let s = &self.sizes;
@@ -193,14 +218,16 @@ fn central(
         .uint("WORLD", world);
     if view.others() {
         let first = columns - others_columns(sizes);
-        let constants = constants.uint("SHARE", sizes.agents);
+        let constants = constants
+            .uint("SHARE", sizes.agents)
+            .flag("OWN", view.own_action());
         (OTHERS, others_constants(sizes, constants, first, told))
     } else {
         (NO_OTHERS, constants.uint("FIRST_OTHER", columns))
     }
 }
 
-/// A minibatch's inputs of a network that is neither actor nor critic.
+/// A batch's inputs of a network that is neither actor nor critic.
 pub struct ModelInput {
     pub rows: Rows,
     kernel: Kernel,
@@ -208,32 +235,50 @@ pub struct ModelInput {
 }
 
 impl ModelInput {
-    /// What `view` shows of the world, with what the others did if it shows that.
-    pub fn new(
-        gpu: &Gpu,
-        minibatches: &Minibatches,
-        io: &EnvIo,
-        view: View,
-        ticks: &Ticks,
-    ) -> Self {
-        let sizes = &minibatches.sizes;
-        let all = sizes.members * sizes.minibatch_rows();
-        let rows = Rows::padded(gpu, "model minibatch", all, view.columns(sizes));
+    /// What `view` shows of the world, with what agents did if it shows that.
+    pub fn new(c: &Context<'_>, batch: &Batch<'_>, io: &EnvIo, view: View) -> Self {
+        let sizes = c.sizes;
+        let all = sizes.members * batch.rows;
+        let rows = Rows::padded(c.gpu, "model batch", all, view.columns(sizes));
         let mut binds = vec![
-            Bind::Tick(ticks),
-            Bind::Write(&minibatches.order),
+            Bind::Tick(c.ticks),
+            Bind::Write(batch.which),
             Bind::Read(&io.state),
             Bind::Write(&rows.region),
         ];
-        let (others, constants) = central(sizes, &minibatches.constants, view, 2, binds.len());
+        let (others, constants) = central(sizes, &batch.constants, view, 2, binds.len());
         if view.others() {
             binds.push(Bind::Read(&io.actions));
         }
         let file = include_str!("../../shaders/learn/gather_central.wgsl");
-        let files = [TICK, MINIBATCH, others, CENTRAL, file];
+        let files = [TICK, batch.file, others, CENTRAL, file];
         Self {
-            kernel: Kernel::new(gpu, "gather_central", &constants, &files, &binds),
-            groups: [sizes.minibatch_rows().div_ceil(8), sizes.members, 1],
+            kernel: Kernel::new(c.gpu, "gather_central", &constants, &files, &binds),
+            groups: [batch.rows.div_ceil(8), sizes.members, 1],
+            rows,
+        }
+    }
+
+    /// Of `view` only what agents did.
+    pub fn actions(c: &Context<'_>, batch: &Batch<'_>, io: &EnvIo, view: View) -> Self {
+        let sizes = c.sizes;
+        let (all, columns) = (sizes.members * batch.rows, others_columns(sizes));
+        let rows = Rows::padded(c.gpu, "actions of a batch", all, columns);
+        let constants = batch.constants.clone().uint("SHARE", sizes.agents);
+        let constants = others_constants(sizes, constants, 0, 2)
+            .flag("OWN", view.own_action())
+            .uint("COLUMNS", columns);
+        let binds = [
+            Bind::Tick(c.ticks),
+            Bind::Write(batch.which),
+            Bind::Read(&io.actions),
+            Bind::Write(&rows.region),
+        ];
+        let file = include_str!("../../shaders/learn/gather_told.wgsl");
+        let files = [TICK, batch.file, OTHERS, file];
+        Self {
+            kernel: Kernel::new(c.gpu, "gather_told", &constants, &files, &binds),
+            groups: [batch.rows.div_ceil(8), sizes.members, 1],
             rows,
         }
     }

@@ -10,6 +10,7 @@ use crate::dense::{Activate, input_blocks};
 use crate::gaussian::DENSITY;
 use crate::kernel::{Bind, Constants, Kernel, Recorder, Ticks};
 use crate::net::{Network, UNIFORM_WORDS};
+use crate::pieces::Pieces;
 use crate::sizes::Sizes;
 
 const TICK: &str = include_str!("../../shaders/learn/tick.wgsl");
@@ -20,6 +21,7 @@ const MLP_ROW: &str = include_str!("../../shaders/learn/mlp_row.wgsl");
 const MLP_ROW_BLOCK: &str = include_str!("../../shaders/learn/mlp_row_block.wgsl");
 const SAMPLE_CATEGORICAL: &str = include_str!("../../shaders/learn/sample_categorical.wgsl");
 const SAMPLE_MIXTURE: &str = include_str!("../../shaders/learn/sample_mixture.wgsl");
+pub(crate) const NORMALS: &str = include_str!("../../shaders/learn/normals.wgsl");
 const SAMPLE_GAUSSIAN: &str = include_str!("../../shaders/learn/sample_gaussian.wgsl");
 const POLICY: &str = include_str!("../../shaders/learn/policy.wgsl");
 const VALUE: &str = include_str!("../../shaders/learn/value.wgsl");
@@ -247,6 +249,8 @@ struct Inputs<'a> {
     one_hot: bool,
     /// The actions `[slots, P, E, A]` of which those of the other agents are appended.
     told: Option<&'a Region>,
+    /// The agent's own is among them.
+    own_action: bool,
     /// What is appended of the row itself; not with `told`.
     itself: Option<&'a Itself>,
 }
@@ -263,6 +267,7 @@ impl<'a> Inputs<'a> {
             },
             one_hot: view.agent_id(),
             told: view.others().then_some(told),
+            own_action: view.own_action(),
             itself: None,
         }
     }
@@ -273,6 +278,7 @@ impl<'a> Inputs<'a> {
             share: 1,
             one_hot: false,
             told: None,
+            own_action: false,
             itself: None,
         }
     }
@@ -307,7 +313,9 @@ impl<'a> Inputs<'a> {
             .uint("IN", dense - if self.one_hot { self.share } else { 0 })
             .uint("DENSE", dense);
         match (self.told, self.itself) {
-            (Some(_), _) => others_constants(c.sizes, constants, dense, binding),
+            (Some(_), _) => {
+                others_constants(c.sizes, constants, dense, binding).flag("OWN", self.own_action)
+            }
             (None, Some(itself)) => itself.constants(c.sizes, constants, dense, binding),
             (None, None) => constants,
         }
@@ -596,10 +604,13 @@ impl Policy {
             Bind::Write(&io.actions),
             Bind::Write(log_probs),
         ];
+        let density_and_normals = [DENSITY, NORMALS].concat();
         // What draws an action and writes it.
-        let [density, sample] = match (behaviour.choice, c.sizes.actions) {
+        let [density, sample]: [&str; 2] = match (behaviour.choice, c.sizes.actions) {
             (Choice::Distribution, ActionSpace::Discrete(_)) => ["", SAMPLE_CATEGORICAL],
-            (Choice::Distribution, ActionSpace::Continuous(_)) => [DENSITY, SAMPLE_GAUSSIAN],
+            (Choice::Distribution, ActionSpace::Continuous(_)) => {
+                [&density_and_normals, SAMPLE_GAUSSIAN]
+            }
             (Choice::Mixture, _) => ["", SAMPLE_MIXTURE],
             (Choice::EpsilonGreedy, _) => ["", SAMPLE_EPSILON_GREEDY],
             (Choice::Soft(soft), _) => [&soft.source, SAMPLE_SOFT],
@@ -673,8 +684,8 @@ pub struct StoredPolicy {
 }
 
 impl StoredPolicy {
-    /// `said`: the log-probabilities of what was done, `[slots, P, E, A]`, or with `probabilities` those of every discrete action,
-    /// `[slots, P, E, A, N]`. `memory`: of recurrent networks, where they forgot and what they remembered when the rollouts began.
+    /// `said`: the log-probabilities of what was done, `[slots, P, E, A]`, or with `probabilities` what the distribution is made of,
+    /// `[slots, P, E, A, N]`: the probabilities of discrete actions, the means of numbers. `memory`: of recurrent networks, where they forgot and what they remembered when the rollouts began.
     /// `newest: [slots, P, E, A]`: log-probabilities when it was done. Where there are older rollouts those of the newest are taken from
     /// there, for this policy did it: all but those of its first step. Recurrent networks say them anew, from what they remember now.
     pub fn new(
@@ -784,6 +795,8 @@ pub enum View {
     World { agent_id: bool },
     /// The world state, which agent asks, and what the others did (`ppo_family.md` §8.5).
     WorldAndOthers,
+    /// The same with what the agent itself did (`ppo_family.md` §6.3, continuous actions).
+    WorldAndAll,
 }
 
 impl View {
@@ -793,27 +806,39 @@ impl View {
         match self {
             Self::Observation => 0,
             Self::World { .. } => sizes.state + id,
-            Self::WorldAndOthers => sizes.state + id + others_columns(sizes),
+            Self::WorldAndOthers | Self::WorldAndAll => sizes.state + id + others_columns(sizes),
         }
     }
 
     fn agent_id(self) -> bool {
-        matches!(self, Self::World { agent_id: true } | Self::WorldAndOthers)
+        self.others() || matches!(self, Self::World { agent_id: true })
     }
 
     pub fn others(self) -> bool {
-        self == Self::WorldAndOthers
+        matches!(self, Self::WorldAndOthers | Self::WorldAndAll)
+    }
+
+    pub fn own_action(self) -> bool {
+        self == Self::WorldAndAll
     }
 }
 
 /// The critic's values, or those of each own action.
-pub struct Value {
-    tiles: Tiles,
-    /// Workgroups in z for a rollout.
-    per_rollout: usize,
+pub struct Value(Judge);
+
+enum Judge {
+    /// The whole network in one kernel; workgroups in z for a rollout.
+    Tiles { tiles: Tiles, per_rollout: usize },
+    /// The layers that are trained, over a piece of a rollout at a time.
+    Pieces(Box<Pieces>),
 }
 
 impl Value {
+    /// By the layers that are trained.
+    pub fn by_pieces(pieces: Pieces) -> Self {
+        Self(Judge::Pieces(Box::new(pieces)))
+    }
+
     /// Of rollouts: `inputs: [slots, P, E, …]`, `values: [slots, P, E, A]` (`, N`), `told` what was done.
     pub fn of_rollouts(
         c: &Context<'_>,
@@ -824,10 +849,10 @@ impl Value {
         values: &Region,
     ) -> Self {
         let inputs = Inputs::of(view, c.sizes, inputs, told);
-        Self {
+        Self(Judge::Tiles {
             tiles: Self::feed_forward(c, net, inputs, values, false),
             per_rollout: c.sizes.steps + 1,
-        }
+        })
     }
 
     /// Of what episodes ended with, `inputs: [P, E, …]`, to the step of the tick. Nobody acted there: not for critics that see it.
@@ -839,10 +864,10 @@ impl Value {
         values: &Region,
     ) -> Self {
         let inputs = Inputs::of(view, c.sizes, inputs, inputs);
-        Self {
+        Self(Judge::Tiles {
             tiles: Self::feed_forward(c, net, inputs, values, true),
             per_rollout: 1,
-        }
+        })
     }
 
     fn feed_forward(
@@ -884,19 +909,23 @@ impl Value {
         let constants = inputs.constants(c, net, constants(c, net), binds.len());
         binds.extend(inputs.told.map(Bind::Read));
         let sources = [TICK, ACTIVATION, GRU_NET, GRU_VALUE, inputs.source()];
-        Self {
+        Self(Judge::Tiles {
             tiles: Tiles {
                 kernels: vec![Kernel::new(c.gpu, "value", &constants, &sources, &binds)],
                 groups: groups(c, net),
             },
             per_rollout: 1,
-        }
+        })
     }
 
     /// Of `rollouts` consecutive ones, from that at the tick's slot on; of ends, of one step.
     pub fn record(&self, to: &mut Recorder, tick: usize, rollouts: usize) {
-        self.tiles
-            .record_over(to, tick, rollouts * self.per_rollout);
+        match &self.0 {
+            Judge::Tiles { tiles, per_rollout } => {
+                tiles.record_over(to, tick, rollouts * per_rollout);
+            }
+            Judge::Pieces(pieces) => pieces.record(to, tick, rollouts),
+        }
     }
 }
 

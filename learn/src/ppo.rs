@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use merit_sim::env::{EnvIo, EpisodeStats, VecEnv};
-use merit_sim::gpu::{Gpu, Region};
+use merit_sim::gpu::{Gpu, GpuError, Region};
 use merit_sim::registry::{self, Batch, Driver, EnvOptions};
 
 use crate::LearnError;
 use crate::adam::{self, Adam, AdamConfig};
 use crate::burn_device::BurnDevice;
 use crate::checkpoint::{Contents, Parameters};
-use crate::config::{ActorRatio, Config, Network as Kind, Optimiser, ReuseSteps};
+use crate::config::{ActorRatio, Config, CriticActions, Network as Kind, Optimiser, ReuseSteps};
 use crate::credit::Credit;
 use crate::dead_units::DeadUnits;
 use crate::dense::{Activate, Rows, Shape, Stack};
@@ -19,11 +19,13 @@ use crate::distribution::{Distribution, Parts};
 use crate::evaluate::Evaluation;
 use crate::gae::{Estimates, Gae};
 use crate::kernel::{Bind, Constants, Kernel, Recorder, Tick, Ticks};
+use crate::layers::{Builder, Ends, Layers, Node};
 use crate::learner::{Checkpoint, Learner, MemberReport, Timing};
 use crate::loss::{Coefficients, Input, Loss};
-use crate::minibatch::{Minibatches, Samples, TICK, items_of_one};
+use crate::minibatch::{Minibatches, ModelInput, Samples, TICK, items_of_one};
 use crate::net::{Network, Trunk, UNIFORM_WORDS};
-use crate::policy::{Behaviour, Context, Policy, Remembered, Resets, Value, View};
+use crate::pieces::{self, Judged, Pieces};
+use crate::policy::{Behaviour, Context, Policy, Remembered, Resets, Value, View, others_columns};
 use crate::recurrent::{Memory, TrunkStack};
 use crate::replaced::Replaced;
 use crate::rng::{self, Purpose};
@@ -31,12 +33,17 @@ use crate::sizes::Sizes;
 use crate::taken::Taken;
 use crate::timing::Timestamps;
 
+/// What a critic sees beside the actions that it reads apart (`ppo_family.md` §8.5).
+const STATE_APART: View = View::World { agent_id: true };
+
 /// What tells one algorithm from the other: the networks and who optimises what.
 pub struct Networks {
     pub actor: Network,
     pub critic: Network,
     /// What the critic looks at.
     pub view: View,
+    /// Samples of the policy that stand for the expectation over an agent's own numbers; 0: nobody asks for it.
+    pub samples: usize,
     /// What an algorithm learns besides, each with an optimiser of its own: DAE's reward models.
     pub models: Vec<Network>,
     /// Ends of the ranges of a member's words of actor and critic that have a gradient norm and an optimiser of their own.
@@ -45,18 +52,35 @@ pub struct Networks {
 
 impl Networks {
     /// An actor of observations and a critic that sees `view`, each with an optimiser and a gradient norm of its own, as MAPPO has
-    /// them (`ppo_family.md` §1.1, 1.2 and 1.4).
+    /// them (`ppo_family.md` §1.1, 1.2 and 1.4). With `critic_actions = "head"` a critic of actions does not remember them (§8.5).
     pub fn separate(config: &Config, sizes: &Sizes, view: View, values: usize) -> Self {
         let actor = Self::network(config, 0, sizes.obs, sizes.outputs());
         let actor = actor.policy_for(sizes.actions);
-        let critic = Self::network(config, actor.end(), view.columns(sizes), values);
+        let first = actor.end();
+        let late = view.others() && config.critic_actions == CriticActions::Head;
+        let critic = if late {
+            let inputs = [STATE_APART.columns(sizes), others_columns(sizes)];
+            let recurrent = config.network == Kind::Gru;
+            Network::actions_late(first, inputs, config.hidden, recurrent, values)
+        } else {
+            Self::network(config, first, view.columns(sizes), values)
+        };
         let optimisers = vec![actor.end(), critic.end()];
         Self {
             actor,
             critic,
             view,
+            samples: 0,
             models: vec![],
             optimisers,
+        }
+    }
+
+    /// What the critic's input shows: all that it looks at, but for actions that it reads apart.
+    pub fn critic_input(&self) -> View {
+        match self.critic.apart {
+            Some(_) => STATE_APART,
+            None => self.view,
         }
     }
 
@@ -203,6 +227,8 @@ pub struct Ppo {
     pub critic_values: Region,
     /// Between such a critic and the loss.
     pub taken: Option<Taken>,
+    /// Where an expectation over the own actions is taken from samples.
+    pub sampled: Option<Sampled>,
     /// Values of what episodes ended with, where truncation is bootstrapped.
     pub final_value: Option<Value>,
     /// `[slots, P, E, A]`: what it says.
@@ -212,7 +238,7 @@ pub struct Ppo {
     pub minibatches: Minibatches,
     pub distribution: Distribution,
     pub actor: Stack,
-    pub critic: Stack,
+    pub critic: Critic,
     pub loss: Loss,
     pub adam: Adam,
     pub shape: Shape,
@@ -233,6 +259,133 @@ pub struct Ppo {
     updates_done: u64,
     /// What an algorithm saves besides: name, region, shape.
     pub also_saved: Vec<(String, Region, Vec<usize>)>,
+}
+
+/// The critic behind its trunk, over a minibatch.
+pub enum Critic {
+    Stack(Stack),
+    /// Of one that reads the actions apart.
+    Apart {
+        actions: ModelInput,
+        layers: Layers,
+    },
+}
+
+impl Critic {
+    fn record_gather(&self, to: &mut Recorder, tick: usize) {
+        if let Self::Apart { actions, .. } = self {
+            actions.record(to, tick);
+        }
+    }
+
+    fn record_forward(&self, to: &mut Recorder) {
+        match self {
+            Self::Stack(stack) => stack.record_forward(to),
+            Self::Apart { layers, .. } => layers.record_forward(to),
+        }
+    }
+
+    fn record_backward(&self, to: &mut Recorder) {
+        match self {
+            Self::Stack(stack) => stack.record_backward(to),
+            Self::Apart { layers, .. } => layers.record_backward(to),
+        }
+    }
+
+    fn hidden(&self) -> Vec<(&Region, usize)> {
+        match self {
+            Self::Stack(stack) => stack.hidden().collect(),
+            Self::Apart { layers, .. } => layers.hidden().collect(),
+        }
+    }
+}
+
+/// The Gaussian policy's side of an expectation over an agent's own numbers (`ppo_family.md` §6.3 and 7.4).
+pub struct Sampled {
+    /// Its means, `[slots, P, E, A, K]`: what [`crate::policy::StoredPolicy`] says.
+    pub means: Region,
+    /// What is expected of the critic, `[slots, P, E, A]`.
+    pub expected: Region,
+    /// `[P]`
+    keys: Region,
+    log_std: usize,
+    count: usize,
+}
+
+impl Sampled {
+    /// Nothing where actions are no numbers, or nobody asks.
+    fn new(gpu: &Gpu, sizes: &Sizes, networks: &Networks, seeds: &[u64]) -> Option<Self> {
+        let log_std = networks.actor.log_std.filter(|_| networks.samples > 0)?;
+        let words =
+            |what: &str, n: usize| gpu.storage(what, 4 * (n * sizes.slots() * sizes.rows()) as u64);
+        Some(Self {
+            means: words("means of the policy", sizes.outputs()),
+            expected: words("expected values", 1),
+            keys: keys(gpu, seeds, Purpose::Counterfactual),
+            log_std,
+            count: networks.samples,
+        })
+    }
+
+    /// For an expectation that goes to `expected: [slots, P, E, A]`.
+    pub fn samples<'a>(&'a self, expected: &'a Region) -> pieces::Samples<'a> {
+        pieces::Samples {
+            count: self.count,
+            means: &self.means,
+            log_std: self.log_std,
+            keys: &self.keys,
+            expected,
+        }
+    }
+}
+
+/// The critic of `c.params` over rollouts, its values to `values`; what a recurrent one remembers is carried on. With `sampled` also what is
+/// expected of it over the own action.
+///
+/// # Errors
+/// [`GpuError::TooLarge`].
+pub fn critic_value(
+    c: &Context<'_>,
+    networks: &Networks,
+    io: &EnvIo,
+    recurrent: Option<&Recurrent>,
+    values: &Region,
+    sampled: Option<&Sampled>,
+) -> Result<Value, GpuError> {
+    let (critic, view) = (&networks.critic, networks.view);
+    let seen = match view {
+        View::Observation => &io.obs,
+        _ => &io.state,
+    };
+    if critic.apart.is_some() || sampled.is_some() {
+        let last = |r: &'_ Recurrent| r.memories.len() - 1;
+        let pieces = Pieces::new(
+            c,
+            &Judged {
+                net: critic,
+                activate: c.activate,
+                state: networks.critic_input(),
+                actions: view,
+                io,
+                memory: recurrent.map(|r| (&r.memories[last(r)], &r.resets.reset_in)),
+                values: Some(values),
+                samples: sampled.map(|s| s.samples(&s.expected)),
+            },
+        )?;
+        return Ok(Value::by_pieces(pieces));
+    }
+    Ok(match recurrent {
+        None => Value::of_rollouts(c, critic, view, seen, &io.actions, values),
+        Some(r) => {
+            let start = &r.memories[r.memories.len() - 1].start;
+            // A shared memory is the policy's to move on; what the critic makes of it goes nowhere.
+            let nowhere = c.gpu.storage("memory, again", r.memories[0].state.size);
+            let state = r.memories.get(1).map_or(&nowhere, |m| &m.state);
+            let reset_in = &r.resets.reset_in;
+            let told = &io.actions;
+            Value::recurrent(c, critic, view, seen, told, reset_in, start, state, values)
+        }
+    })
 }
 
 /// What recurrent networks add: one trunk that actor and critic share, or one each.
@@ -289,7 +442,10 @@ impl Ppo {
         let rows = sizes.minibatch_rows();
         for (what, per_sample) in [
             ("a minibatch's observations", sizes.obs),
-            ("a minibatch's critic inputs", networks.view.columns(&sizes)),
+            (
+                "a minibatch's critic inputs",
+                networks.critic_input().columns(&sizes),
+            ),
             ("a minibatch's activations", config.hidden),
         ] {
             gpu.check_fits(
@@ -315,7 +471,7 @@ impl Ppo {
         let seeds = config.seeds_from(config.seed);
         let io = env.io().clone();
         let by_rows = config.by_rows(gpu);
-        let columns = networks.view.columns(&sizes);
+        let columns = networks.critic_input().columns(&sizes);
         let widths = [config.hidden, sizes.obs, columns].map(|n| n.next_multiple_of(4));
         let shape = Shape::new(gpu, members, rows, stride, &widths, by_rows);
         let most_steps = gradient_steps(config, &sizes, sizes.reuse as u64);
@@ -390,7 +546,7 @@ impl Ppo {
                 },
                 &estimates,
                 &loss,
-                networks.view,
+                networks.critic_input(),
                 &keys(gpu, &seeds, Purpose::Shuffle),
                 &ticks,
             );
@@ -410,32 +566,18 @@ impl Ppo {
             let recurrent = recurrent(&context, &shape, &networks, &io, &minibatches, &adam)?;
 
             let (critic, view) = (&networks.critic, networks.view);
-            let (seen, seen_last) = match view {
-                View::Observation => (&io.obs, &io.final_obs),
-                View::World { .. } | View::WorldAndOthers => (&io.state, &io.final_state),
-            };
-            let value = match &recurrent {
-                None => {
-                    Value::of_rollouts(&context, critic, view, seen, &io.actions, &critic_values)
-                }
-                Some(r) => {
-                    let start = &r.memories[r.memories.len() - 1].start;
-                    // A shared memory is the policy's to move on; what the critic makes of it goes nowhere.
-                    let nowhere = gpu.storage("memory, again", r.memories[0].state.size);
-                    let state = r.memories.get(1).map_or(&nowhere, |m| &m.state);
-                    let reset_in = &r.resets.reset_in;
-                    Value::recurrent(
-                        &context,
-                        critic,
-                        view,
-                        seen,
-                        &io.actions,
-                        reset_in,
-                        start,
-                        state,
-                        &critic_values,
-                    )
-                }
+            let sampled = Sampled::new(gpu, &sizes, &networks, &seeds);
+            let value = critic_value(
+                &context,
+                &networks,
+                &io,
+                recurrent.as_ref(),
+                &critic_values,
+                sampled.as_ref().filter(|_| view.own_action()),
+            )?;
+            let seen_last = match view {
+                View::Observation => &io.final_obs,
+                _ => &io.final_state,
             };
             let stack =
                 |net: &Network, trunk: usize, input: &Rows, output: &Region, grad: &Region| {
@@ -475,19 +617,49 @@ impl Ppo {
                 &distribution.output,
                 &distribution.output_grad,
             );
-            let critic_stack = stack(
-                critic,
-                1,
-                &minibatches.critic_input,
-                taken
-                    .as_ref()
-                    .map_or(&loss.input(Input::Values), |t| &t.output),
-                taken
-                    .as_ref()
-                    .map_or(&distribution.values_grad, |t| &t.output_grad),
-            );
-            let stacks = [("actor", &actor, rows), ("critic", &critic_stack, rows)];
-            let dead_units = DeadUnits::new(gpu, members, stacks);
+            let told_values = loss.input(Input::Values);
+            let critic_output = taken.as_ref().map_or(&told_values, |t| &t.output);
+            let of_values = &distribution.values_grad;
+            let critic_grad = taken.as_ref().map_or(of_values, |t| &t.output_grad);
+            let critic_input = &minibatches.critic_input;
+            let critic_layers = if critic.apart.is_none() {
+                Critic::Stack(stack(critic, 1, critic_input, critic_output, critic_grad))
+            } else {
+                let batch = minibatches.batch();
+                let actions = ModelInput::actions(&context, &batch, &io, view);
+                let sequences = [sizes.steps, sizes.sequences];
+                let mut builder =
+                    Builder::new(gpu, &shape, &adam.params, Some(&adam.partials), sequences);
+                let state = match &recurrent {
+                    // The trunk has been over it.
+                    Some(r) => {
+                        let trunk = &r.trunks[r.trunks.len() - 1];
+                        Node {
+                            rows: trunk.output.clone(),
+                            units: trunk.output.stride,
+                            ended_with: Activate::None,
+                            grad: Some(trunk.output_grad.clone()),
+                        }
+                    }
+                    None => {
+                        let state = Node::input(critic_input, critic.inputs());
+                        builder.of_state(critic, context.activate, &state)?
+                    }
+                };
+                let told = Node::input(&actions.rows, others_columns(&sizes));
+                let ends = Ends {
+                    output: critic_output,
+                    output_grad: Some(critic_grad),
+                };
+                builder.of_actions(critic, context.activate, &state, &told, ends)?;
+                let layers = builder.finish();
+                Critic::Apart { actions, layers }
+            };
+            let hidden = [
+                ("actor", actor.hidden().collect(), rows),
+                ("critic", critic_layers.hidden(), rows),
+            ];
+            let dead_units = DeadUnits::new(gpu, members, hidden);
             let learner = Self {
                 policy: Policy::new(
                     &context,
@@ -506,7 +678,8 @@ impl Ppo {
                     .as_ref()
                     .map(|v| Value::of_ends(&context, critic, view, seen_last, v)),
                 actor,
-                critic: critic_stack,
+                critic: critic_layers,
+                sampled,
                 dead_units,
                 diagnostics: Diagnostics::new(
                     gpu, &sizes, &loss, &adam, &networks, &values, &estimates, &ticks,
@@ -650,6 +823,7 @@ impl Ppo {
     /// A minibatch's samples to where networks and loss read them.
     pub fn record_gather(&self, to: &mut Recorder, tick: usize) {
         self.minibatches.record_gather(to, tick);
+        self.critic.record_gather(to, tick);
         for trunk in self.trunks() {
             trunk.record_gather(to, tick);
         }
@@ -708,7 +882,7 @@ impl Ppo {
             self.networks.actor.initialise(words, seed, 0, 0.01);
             self.networks.critic.initialise(words, seed, 16, 1.0);
             for (model, stream) in self.networks.models.iter().zip((32..).step_by(16)) {
-                model.initialise(words, seed, stream, 1.0);
+                model.initialise_orthogonal(words, seed, stream);
             }
             if let Some(log_std) = self.networks.actor.log_std_words() {
                 words[log_std].fill(self.config.log_std_init as f32);
@@ -941,7 +1115,8 @@ impl Ppo {
             let shape = vec![s.rows()];
             saved.push(("memory.reset".into(), r.carried.clone(), shape));
             for (i, memory) in r.memories.iter().enumerate() {
-                let shape = vec![s.rows(), self.config.hidden];
+                let hidden = (memory.state.size / 4) as usize / s.rows();
+                let shape = vec![s.rows(), hidden];
                 saved.push((format!("memory.{i}"), memory.state.clone(), shape.clone()));
                 if s.reuse > 1 {
                     let shape = [vec![s.reuse], shape].concat();
@@ -1030,7 +1205,7 @@ fn recurrent(
             input,
             &memory,
             &resets.reset_in,
-            (minibatches.constants(), &minibatches.order),
+            &minibatches.batch(),
             &adam.partials,
         )?);
         memories.push(memory);

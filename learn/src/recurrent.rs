@@ -4,7 +4,8 @@ use merit_sim::gpu::{Gpu, GpuError, Region};
 
 use crate::dense::{Activate, Backward, Forward, Grad, Rows, Shape};
 use crate::gru::{GruMemory, GruScan};
-use crate::kernel::{Bind, Constants, Kernel, Recorder};
+use crate::kernel::{Bind, Kernel, Recorder};
+use crate::minibatch::Batch;
 use crate::net::Trunk;
 use crate::policy::Context;
 
@@ -32,37 +33,46 @@ impl Memory {
     }
 }
 
-/// Dense and GRU over sequences, forward and, where gradients are wanted, backward.
-pub struct TrunkLayers {
-    embed: Forward,
+/// A GRU over sequences, forward and, where gradients are wanted, backward.
+pub struct GruLayers {
     input: Forward,
     scan: GruScan,
-    backward: Option<(Backward, [Grad; 3])>,
+    backward: Option<(Backward, [Grad; 2])>,
     /// `[P, T, R]`: where the sequences forget.
     pub reset: Region,
     /// `[P, R, H]`: what they begin with.
     pub start: Region,
+    /// `[P, T, R, H]`: what each step began with, after it forgot.
+    pub previous: Region,
     /// In the order `[P, T, R]`, `H` columns: the states.
     pub output: Rows,
     /// Their derivatives.
     pub output_grad: Region,
 }
 
-impl TrunkLayers {
-    /// `input`: in the order `[P, T, R]`. `partials`: where the gradients of the weights go.
+/// What a GRU reads, and where the derivatives by it go.
+#[derive(Clone, Copy)]
+pub struct GruInput<'a> {
+    /// `[P, T, R, H]`
+    pub x: &'a Region,
+    /// What it ended with.
+    pub below: Activate,
+    /// In training: derivatives by what `x` was before it was activated, and the gradients of the weights.
+    pub grads: Option<[&'a Region; 2]>,
+}
+
+impl GruLayers {
+    /// The trunk's cell, without what embeds its input.
     ///
     /// # Errors
     /// [`GpuError::TooLarge`].
-    #[allow(clippy::too_many_arguments)] // The layers and the buffers at both ends.
     pub fn new(
         gpu: &Gpu,
         shape: &Shape,
         [steps, sequences]: [usize; 2],
         trunk: &Trunk,
-        activate: Activate,
         params: &Region,
-        input: &Rows,
-        partials: Option<&Region>,
+        input: &GruInput<'_>,
     ) -> Result<Self, GpuError> {
         let (members, hidden) = (shape.members, trunk.hidden());
         let per_row = (members * hidden) as u64;
@@ -74,8 +84,7 @@ impl TrunkLayers {
         )?;
         let words = |n: usize| gpu.storage("recurrent minibatch", 4 * n as u64);
         let samples = members * shape.rows * hidden;
-        let trained = if partials.is_some() { samples } else { 0 };
-        let (embedded, embedded_grad) = (words(samples), words(trained));
+        let trained = if input.grads.is_some() { samples } else { 0 };
         let scan = GruMemory {
             start: words(members * sequences * hidden),
             reset_in: words(members * shape.rows),
@@ -87,36 +96,37 @@ impl TrunkLayers {
             hidden_grad: words(3 * trained),
         };
         let of_hidden = |region: &Region| Rows::packed(region, hidden);
-        let forward = |layer, activate, x: &Rows, y: &Region| {
-            Forward::new(gpu, shape, layer, activate, params, x, y)
-        };
-        let backward = partials.map(|partials| {
-            let grad = |layer, x: &Rows, dy: &Region| Grad::new(gpu, shape, layer, x, dy, partials);
-            let input_backward = Backward::new(
+        let x = of_hidden(input.x);
+        let backward = input.grads.map(|[x_grad, partials]| {
+            let backward = Backward::new(
                 gpu,
                 shape,
                 &trunk.input,
-                activate,
+                input.below,
                 params,
                 &scan.x_grad,
-                &embedded,
-                &embedded_grad,
+                input.x,
+                x_grad,
                 false,
             );
+            let grad = |layer, x: &Rows, dy: &Region| Grad::new(gpu, shape, layer, x, dy, partials);
+            let previous = of_hidden(&scan.previous);
             let grads = [
-                grad(
-                    &trunk.recurrent,
-                    &of_hidden(&scan.previous),
-                    &scan.hidden_grad,
-                ),
-                grad(&trunk.input, &of_hidden(&embedded), &scan.x_grad),
-                grad(&trunk.embed, input, &embedded_grad),
+                grad(&trunk.recurrent, &previous, &scan.hidden_grad),
+                grad(&trunk.input, &x, &scan.x_grad),
             ];
-            (input_backward, grads)
+            (backward, grads)
         });
         Ok(Self {
-            embed: forward(&trunk.embed, activate, input, &embedded),
-            input: forward(&trunk.input, Activate::None, &of_hidden(&embedded), &scan.x),
+            input: Forward::new(
+                gpu,
+                shape,
+                &trunk.input,
+                Activate::None,
+                params,
+                &x,
+                &scan.x,
+            ),
             scan: GruScan::new(
                 gpu,
                 [members, steps, sequences],
@@ -128,31 +138,133 @@ impl TrunkLayers {
             backward,
             reset: scan.reset_in,
             start: scan.start,
+            previous: scan.previous,
             output: of_hidden(&scan.h),
             output_grad: scan.h_grad,
         })
     }
 
     pub fn record_forward(&self, to: &mut Recorder) {
-        self.embed.record(to);
         self.input.record(to);
         self.scan.record_forward(to);
     }
 
     /// After everything that reads the states has written its part of their derivatives.
     pub fn record_backward(&self, to: &mut Recorder) {
-        if let Some((input_backward, grads)) = &self.backward {
+        if let Some((backward, grads)) = &self.backward {
             self.scan.record_backward(to);
-            input_backward.record(to);
+            backward.record(to);
             grads.iter().for_each(|g| g.record(to));
         }
     }
 }
 
+/// Dense and GRU over sequences, forward and, where gradients are wanted, backward.
+pub struct TrunkLayers {
+    embed: Forward,
+    embed_grad: Option<Grad>,
+    gru: GruLayers,
+}
+
+impl std::ops::Deref for TrunkLayers {
+    type Target = GruLayers;
+
+    fn deref(&self) -> &GruLayers {
+        &self.gru
+    }
+}
+
+impl TrunkLayers {
+    /// `input`: in the order `[P, T, R]`. `partials`: where the gradients of the weights go.
+    ///
+    /// # Errors
+    /// [`GpuError::TooLarge`].
+    #[allow(clippy::too_many_arguments)] // The layers and the buffers at both ends.
+    pub fn new(
+        gpu: &Gpu,
+        shape: &Shape,
+        sequences: [usize; 2],
+        trunk: &Trunk,
+        activate: Activate,
+        params: &Region,
+        input: &Rows,
+        partials: Option<&Region>,
+    ) -> Result<Self, GpuError> {
+        let words = |n: usize| gpu.storage("recurrent minibatch", 4 * n as u64);
+        let samples = shape.members * shape.rows * trunk.hidden();
+        let trained = if partials.is_some() { samples } else { 0 };
+        let (embedded, embedded_grad) = (words(samples), words(trained));
+        let gru = GruInput {
+            x: &embedded,
+            below: activate,
+            grads: partials.map(|partials| [&embedded_grad, partials]),
+        };
+        let gru = GruLayers::new(gpu, shape, sequences, trunk, params, &gru)?;
+        Ok(Self {
+            embed: Forward::new(gpu, shape, &trunk.embed, activate, params, input, &embedded),
+            embed_grad: partials.map(|partials| {
+                Grad::new(gpu, shape, &trunk.embed, input, &embedded_grad, partials)
+            }),
+            gru,
+        })
+    }
+
+    pub fn record_forward(&self, to: &mut Recorder) {
+        self.embed.record(to);
+        self.gru.record_forward(to);
+    }
+
+    /// After everything that reads the states has written its part of their derivatives.
+    pub fn record_backward(&self, to: &mut Recorder) {
+        self.gru.record_backward(to);
+        self.embed_grad.iter().for_each(|g| g.record(to));
+    }
+}
+
+/// Where sequences of a batch forget, and what they begin with: gathered from what is kept of rollouts.
+pub struct GatherMemory {
+    kernel: Kernel,
+    groups: [usize; 3],
+}
+
+impl GatherMemory {
+    /// `samples`: which sequences the batch has; `hidden` units of `gru`.
+    pub fn new(
+        c: &Context<'_>,
+        samples: &Batch<'_>,
+        hidden: usize,
+        memory: &Memory,
+        reset_in: &Region,
+        [reset, start]: [&Region; 2],
+    ) -> Self {
+        let constants = samples.constants.clone().uint("HIDDEN", hidden);
+        let sources = [
+            include_str!("../../shaders/learn/tick.wgsl"),
+            samples.file,
+            include_str!("../../shaders/learn/gather_memory.wgsl"),
+        ];
+        let binds = [
+            Bind::Tick(c.ticks),
+            Bind::Write(samples.which),
+            Bind::Read(reset_in),
+            Bind::Read(&memory.start),
+            Bind::Write(reset),
+            Bind::Write(start),
+        ];
+        Self {
+            kernel: Kernel::new(c.gpu, "gather_memory", &constants, &sources, &binds),
+            groups: [samples.sequences, c.sizes.members, 1],
+        }
+    }
+
+    pub fn record(&self, to: &mut Recorder, tick: usize) {
+        self.kernel.record(to, tick, self.groups);
+    }
+}
+
 /// A trunk over a minibatch of rollouts' sequences.
 pub struct TrunkStack {
-    gather: Kernel,
-    gather_groups: [usize; 3],
+    gather: GatherMemory,
     layers: TrunkLayers,
 }
 
@@ -165,7 +277,7 @@ impl std::ops::Deref for TrunkStack {
 }
 
 impl TrunkStack {
-    /// `input`: in the order `[P, T, R]`; `constants` and `order` say which sequences a minibatch has (`minibatch.wgsl`).
+    /// `input`: in the order `[P, T, R]`; `samples`: which sequences a minibatch has.
     ///
     /// # Errors
     /// [`GpuError::TooLarge`].
@@ -177,7 +289,7 @@ impl TrunkStack {
         input: &Rows,
         memory: &Memory,
         reset_in: &Region,
-        (constants, order): (Constants, &Region),
+        samples: &Batch<'_>,
         partials: &Region,
     ) -> Result<Self, GpuError> {
         let sequences = [c.sizes.steps, c.sizes.sequences];
@@ -191,28 +303,14 @@ impl TrunkStack {
             input,
             Some(partials),
         )?;
-        let constants = constants.uint("HIDDEN", trunk.hidden());
-        let sources = [
-            include_str!("../../shaders/learn/tick.wgsl"),
-            include_str!("../../shaders/learn/minibatch.wgsl"),
-            include_str!("../../shaders/learn/gather_memory.wgsl"),
-        ];
-        let binds = [
-            Bind::Tick(c.ticks),
-            Bind::Write(order),
-            Bind::Read(reset_in),
-            Bind::Read(&memory.start),
-            Bind::Write(&layers.reset),
-            Bind::Write(&layers.start),
-        ];
+        let ends = [&layers.reset, &layers.start];
         Ok(Self {
-            gather: Kernel::new(c.gpu, "gather_memory", &constants, &sources, &binds),
-            gather_groups: [c.sizes.sequences, shape.members, 1],
+            gather: GatherMemory::new(c, samples, trunk.hidden(), memory, reset_in, ends),
             layers,
         })
     }
 
     pub fn record_gather(&self, to: &mut Recorder, tick: usize) {
-        self.gather.record(to, tick, self.gather_groups);
+        self.gather.record(to, tick);
     }
 }

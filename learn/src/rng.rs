@@ -13,6 +13,8 @@ pub enum Purpose {
     Sample,
     /// Actions that a soft target resamples.
     Resample,
+    /// What an agent might have done in place of what it did.
+    Counterfactual,
 }
 
 /// The key of a member's draws. It depends on the member's seed alone, so that a member draws the same whoever trains

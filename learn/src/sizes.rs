@@ -3,7 +3,7 @@
 use merit_sim::env::{ActionSpace, EnvSpec};
 
 use crate::LearnError;
-use crate::config::{Algo, Config, Init, Network, Optimiser, ReplayUnit};
+use crate::config::{Algo, Config, CriticActions, Init, Network, Optimiser, ReplayUnit};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
@@ -48,6 +48,7 @@ impl Sizes {
         for (key, width) in [
             ("hidden", config.hidden),
             ("critic_hidden", config.critic_hidden),
+            ("reward_hidden", config.reward_hidden),
         ] {
             if !(16..=256).contains(&width) || !width.is_multiple_of(8) {
                 return wrong(format!(
@@ -129,13 +130,36 @@ impl Sizes {
                     .unwrap_or(1)
             ));
         }
-        let of_actions = matches!(config.algo, Algo::Coma | Algo::ComaPg | Algo::Dae);
-        if let (ActionSpace::Continuous(_), true) = (spec.actions, of_actions) {
+        if let (ActionSpace::Continuous(_), Algo::ComaPg) = (spec.actions, config.algo) {
             return wrong(format!(
-                "algo = \"{}\" needs discrete actions, and those of {} are numbers; take gpae, mappo or ippo",
-                config.algo.name(),
+                "algo = \"coma_pg\" needs discrete actions, and those of {} are numbers; take coma, dae, gpae, mappo or ippo",
                 config.env
             ));
+        }
+        match (config.algo, config.critic_actions) {
+            (Algo::Coma, CriticActions::None) => {
+                return wrong(
+                    "critic_actions = \"none\": the critic of coma is asked what an agent's action changes; set critic_actions = \"concat\" or \"head\"".into(),
+                );
+            }
+            (Algo::Coma | Algo::Gpae, _) => {}
+            (Algo::ComaPg, CriticActions::Head) => {
+                return wrong(
+                    "critic_actions = \"head\": the critic of coma_pg remembers nothing; take coma or gpae, or set critic_actions = \"concat\"".into(),
+                );
+            }
+            (_, CriticActions::Head) => {
+                return wrong(format!(
+                    "critic_actions = \"head\": the critic of {} sees no actions{}; take coma or gpae, or set critic_actions = \"concat\"",
+                    config.algo.name(),
+                    if config.algo == Algo::Dae {
+                        ", and its reward models embed them apart in any case"
+                    } else {
+                        ""
+                    }
+                ));
+            }
+            _ => {}
         }
         if matches!(config.algo, Algo::Coma | Algo::ComaPg | Algo::Gpae)
             && config.bootstrap_truncated

@@ -148,6 +148,7 @@ pub fn config(algo: Algo) -> Config {
         envs: 8,
         rollout: 16,
         hidden: 16,
+        reward_hidden: 16,
         minibatches: 2,
         epochs: 2,
         ..Config::default()

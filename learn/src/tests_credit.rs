@@ -2,17 +2,19 @@
 
 use merit_sim::env::{ActionSpace, VecEnv};
 use merit_sim::gpu::Region;
+use merit_sim::rng::threefry2x32;
 
 use crate::coma::Coma;
+use crate::config::CriticActions::{Concat, Head};
 use crate::config::{ActorRatio, Algo, Config, Network as Kind, Trace};
 use crate::dae::Dae;
 use crate::gae::{Estimates, Gae};
 use crate::gpae::{Estimator, Gpae};
 use crate::kernel::Recorder;
 use crate::loss::Input;
-use crate::ppo::{ActorCritic, Ppo};
+use crate::ppo::{ActorCritic, Critic, Ppo};
 use crate::sizes::Sizes;
-use crate::testing::{AGENTS, MATCH, REACH, SHOWN, Toy, config, gpu, run, toy};
+use crate::testing::{AGENTS, MATCH, NUMBERS, REACH, SHOWN, Toy, config, gpu, run, toy};
 use crate::tests::network::forward;
 use crate::tests::{close, read, uniform, unpadded};
 
@@ -258,12 +260,13 @@ fn stir(ppo: &Ppo) {
     gpu().write(&ppo.adam.params, &uniform(9, words, -0.8, 0.8));
 }
 
-/// The action words of row `i` of `[slots, P, E, A]` as a critic of the others sees its team: one-hot or numbers, the own one blank.
-fn others_of(ppo: &Ppo, actions: &[u32], i: usize) -> Vec<f64> {
+/// The action words of row `i` of `[slots, P, E, A]` as a critic of the others sees its team: one-hot or numbers, the own one blank unless
+/// `all`.
+fn told(ppo: &Ppo, actions: &[u32], i: usize, all: bool) -> Vec<f64> {
     let k = ppo.sizes.actions.words();
     let mut seen = Vec::new();
     for j in i - i % AGENTS..i - i % AGENTS + AGENTS {
-        let own = j == i;
+        let own = j == i && !all;
         let words = &actions[j * k..(j + 1) * k];
         match ppo.sizes.actions {
             ActionSpace::Discrete(n) => {
@@ -286,10 +289,15 @@ fn others_of(ppo: &Ppo, actions: &[u32], i: usize) -> Vec<f64> {
 
 /// The input of a critic of the others for row `i`: state, number, actions.
 pub(crate) fn central(ppo: &Ppo, world: &[f64], actions: &[u32], i: usize) -> Vec<f64> {
+    central_with(ppo, world, actions, i, false)
+}
+
+/// With `all` the agent's own action too.
+fn central_with(ppo: &Ppo, world: &[f64], actions: &[u32], i: usize, all: bool) -> Vec<f64> {
     let env = i / AGENTS;
     let mut input = world[env * ppo.sizes.state..(env + 1) * ppo.sizes.state].to_vec();
     input.extend((0..AGENTS).map(|a| f64::from(u8::from(a == i % AGENTS))));
-    input.extend(others_of(ppo, actions, i));
+    input.extend(told(ppo, actions, i, all));
     input
 }
 
@@ -297,15 +305,19 @@ pub(crate) fn central(ppo: &Ppo, world: &[f64], actions: &[u32], i: usize) -> Ve
 /// two rollouts and begin again.
 #[test]
 fn critics_see_what_the_others_did_and_policies_judge_what_is_stored() {
-    for (env, network, by_rows, hidden) in [
-        (MATCH, Kind::Ff, true, 16),
-        (MATCH, Kind::Ff, false, 16),
+    for (env, network, critic_actions, by_rows, hidden) in [
+        (MATCH, Kind::Ff, Concat, true, 16),
+        (MATCH, Kind::Ff, Concat, false, 16),
         // A first kernel of 18 inputs and 256 columns is more than one uniform block beside the second.
-        (MATCH, Kind::Ff, true, 256),
-        (REACH, Kind::Ff, true, 16),
-        (REACH, Kind::Ff, false, 16),
-        (MATCH, Kind::Gru, false, 16),
-        (REACH, Kind::Gru, false, 16),
+        (MATCH, Kind::Ff, Concat, true, 256),
+        (REACH, Kind::Ff, Concat, true, 16),
+        (REACH, Kind::Ff, Concat, false, 16),
+        (MATCH, Kind::Gru, Concat, false, 16),
+        (REACH, Kind::Gru, Concat, false, 16),
+        (MATCH, Kind::Ff, Head, true, 16),
+        (REACH, Kind::Ff, Head, false, 16),
+        (MATCH, Kind::Gru, Head, true, 16),
+        (REACH, Kind::Gru, Head, false, 16),
     ] {
         let config = Config {
             env: env.into(),
@@ -315,6 +327,7 @@ fn critics_see_what_the_others_did_and_policies_judge_what_is_stored() {
             reuse: 2,
             minibatches: 1,
             network,
+            critic_actions,
             hidden,
             by_rows: Some(by_rows),
             ..config(Algo::Gpae)
@@ -413,7 +426,12 @@ fn critics_see_what_the_others_did_and_policies_judge_what_is_stored() {
                 };
                 let want = central(ppo, &world, &actions, i);
                 let found = &gathered[sample * columns..(sample + 1) * columns];
-                close(found, &want, 1e-6, "minibatch");
+                close(found, &want[..columns], 1e-6, "minibatch");
+                if let Critic::Apart { actions: told, .. } = &ppo.critic {
+                    let width = want.len() - columns;
+                    let row = &unpadded(&told.rows, width)[sample * width..(sample + 1) * width];
+                    close(row, &want[columns..], 1e-6, "actions of a minibatch");
+                }
             }
             // Another policy from now on: what is stored is older than what judges it.
             let drift = uniform(40 + update as u32, params.len(), -0.1, 0.1);
@@ -428,18 +446,27 @@ fn critics_see_what_the_others_did_and_policies_judge_what_is_stored() {
     }
 }
 
+/// Where agents did something else in step 3, an agent's own value does not move and the others' do; the values of step 4 move where the
+/// critic remembers what was done, and only there.
 #[test]
 fn an_agents_own_action_never_moves_its_value() {
-    for (env, network, by_rows) in [
-        (MATCH, Kind::Ff, true),
-        (MATCH, Kind::Ff, false),
-        (MATCH, Kind::Gru, false),
-        (REACH, Kind::Ff, true),
+    for (env, network, critic_actions, by_rows) in [
+        (MATCH, Kind::Ff, Concat, true),
+        (MATCH, Kind::Ff, Concat, false),
+        (MATCH, Kind::Gru, Concat, false),
+        (REACH, Kind::Ff, Concat, true),
+        (MATCH, Kind::Ff, Head, true),
+        (MATCH, Kind::Gru, Head, true),
+        (MATCH, Kind::Gru, Head, false),
+        (REACH, Kind::Gru, Head, false),
     ] {
         let config = Config {
             env: env.into(),
+            // No end between the steps that are looked at.
+            envs: 2,
             reuse: 1,
             network,
+            critic_actions,
             by_rows: Some(by_rows),
             ..config(Algo::Gpae)
         };
@@ -450,8 +477,9 @@ fn an_agents_own_action_never_moves_its_value() {
             read(&ppo.values)
         };
         let before = values();
-        // Agent 1 of environment 2 does something else in step 3.
-        let i = 3 * ppo.sizes.rows() + 2 * AGENTS + 1;
+        // Agent 1 of environment 1 does something else in step 2.
+        let rows = ppo.sizes.rows();
+        let i = 2 * rows + AGENTS + 1;
         let k = ppo.sizes.actions.words();
         let mut actions: Vec<u32> = gpu().read(&ppo.env.io().actions).expect("readable");
         actions[i * k] = match ppo.sizes.actions {
@@ -460,23 +488,38 @@ fn an_agents_own_action_never_moves_its_value() {
         };
         gpu().write(&ppo.env.io().actions, &actions);
         let after = values();
-        assert_eq!(after[i], before[i], "{env} {network:?}: its own value");
-        assert_ne!(
-            after[i - 1],
-            before[i - 1],
-            "{env} {network:?}: the other's"
-        );
+        let what = format!("{env} {network:?} {critic_actions:?}");
+        assert_eq!(after[i], before[i], "{what}: its own value");
+        assert_ne!(after[i - 1], before[i - 1], "{what}: the other's");
+        // Of the next step: what the others do then is the same.
+        let remembers = network == Kind::Gru && critic_actions == Concat;
+        let ended =
+            read(&ppo.env.io().terminated)[i / AGENTS] + read(&ppo.env.io().truncated)[i / AGENTS];
+        assert_eq!(ended, 0.0);
+        let moved = after[i - 1 + rows] != before[i - 1 + rows];
+        assert_eq!(moved, remembers, "{what}: the other's value a step later");
+        assert_eq!(after[i + rows], before[i + rows], "{what}: its own later");
+        let others = (0..after.len()).filter(|&j| j != i - 1 && j % rows != i % rows - 1);
+        for j in others {
+            assert_eq!(after[j], before[j], "{what}: value {j}");
+        }
     }
 }
 
 #[test]
 fn coma_equals_its_definition() {
-    for network in [Kind::Ff, Kind::Gru] {
+    for (network, critic_actions) in [
+        (Kind::Ff, Concat),
+        (Kind::Gru, Concat),
+        (Kind::Ff, Head),
+        (Kind::Gru, Head),
+    ] {
         let config = Config {
             envs: 5,
             seeds: 2,
             minibatches: 1,
             network,
+            critic_actions,
             ..config(Algo::Coma)
         };
         let mut coma = stirred(Coma::new(gpu(), &config, toy(&config)).expect("it fits"));
@@ -628,8 +671,9 @@ fn on_an_enumerated_game_the_estimators_keep_the_gradient_and_subtract_the_mean(
     }
 }
 
-fn dae(beta: f64, shaped: bool, network: Kind) -> Dae {
-    let config = Config {
+fn dae(env: &str, beta: f64, shaped: bool, network: Kind) -> Dae {
+    estimated_dae(&Config {
+        env: env.into(),
         envs: 5,
         seeds: 2,
         minibatches: 1,
@@ -637,9 +681,15 @@ fn dae(beta: f64, shaped: bool, network: Kind) -> Dae {
         dae_beta: beta,
         dae_shaped_target: shaped,
         bootstrap_truncated: network == Kind::Ff,
+        counterfactual_samples: 3,
         ..config(Algo::Dae)
-    };
-    let mut dae = stirred(Dae::new(gpu(), &config, toy(&config)).expect("it fits"));
+    })
+}
+
+/// In its second rollout, whose recurrent networks begin with something remembered.
+fn estimated_dae(config: &Config) -> Dae {
+    let mut dae = stirred(Dae::new(gpu(), config, toy(config)).expect("it fits"));
+    run(|to| dae.record_estimates(to));
     dae.ppo.end_update(Recorder::new(gpu()));
     let mut to = dae.ppo.begin_update();
     dae.ppo.record_rollout(&mut to);
@@ -650,12 +700,14 @@ fn dae(beta: f64, shaped: bool, network: Kind) -> Dae {
 
 #[test]
 fn dae_equals_its_definition() {
-    for (beta, shaped, network) in [
-        (0.5, true, Kind::Ff),
-        (0.5, false, Kind::Ff),
-        (1.0, true, Kind::Gru),
+    for (env, beta, shaped, network) in [
+        (MATCH, 0.5, true, Kind::Ff),
+        (MATCH, 0.5, false, Kind::Ff),
+        (MATCH, 1.0, true, Kind::Gru),
+        (REACH, 0.5, true, Kind::Ff),
+        (REACH, 1.0, true, Kind::Gru),
     ] {
-        let dae = dae(beta, shaped, network);
+        let dae = dae(env, beta, shaped, network);
         let (ppo, s) = (&dae.ppo, dae.ppo.sizes);
         let io = ppo.env.io().clone();
         let (reward, over, cut) = (read(&io.reward), read(&io.terminated), read(&io.truncated));
@@ -677,10 +729,14 @@ fn dae_equals_its_definition() {
                     _ => values[i + s.rows()],
                 };
                 let on = if ended { 0.0 } else { gamma * lambda };
-                let b: f64 = (0..SHOWN)
-                    .map(|n| i * SHOWN + n)
-                    .map(|k| policy[k] * (models[k] + models[words + k]) / 2.0)
-                    .sum();
+                let mean = |k: usize| (models[k] + models[words + k]) / 2.0;
+                let b = match s.actions {
+                    ActionSpace::Discrete(n) => {
+                        (i * n..(i + 1) * n).map(|k| policy[k] * mean(k)).sum()
+                    }
+                    // What the samples of the policy came to.
+                    ActionSpace::Continuous(_) => mean(i),
+                };
                 trace = reward[i] + gamma * next - values[i] + on * trace;
                 expected = beta * b + on * beta * expected;
                 close(&[advantage[i]], &[trace - expected], 3e-5, "advantage");
@@ -693,11 +749,13 @@ fn dae_equals_its_definition() {
 
 #[test]
 fn dae_without_the_model_is_gae() {
-    let dae = dae(0.0, true, Kind::Ff);
-    let (advantage, goal) = (&dae.ppo.estimates.advantage, &dae.ppo.estimates.goal);
-    let found = (read(advantage), read(goal));
-    run(|to| dae.ppo.gae.record(to));
-    assert_eq!(found, (read(advantage), read(goal)));
+    for env in [MATCH, REACH] {
+        let dae = dae(env, 0.0, true, Kind::Ff);
+        let (advantage, goal) = (&dae.ppo.estimates.advantage, &dae.ppo.estimates.goal);
+        let found = (read(advantage), read(goal));
+        run(|to| dae.ppo.gae.record(to));
+        assert_eq!(found, (read(advantage), read(goal)), "{env}");
+    }
 }
 
 /// The two steps of §10.5: b = (1, 2), β = 0.5, γλ = 0.9 give B = (0.95, 1).
@@ -716,7 +774,10 @@ fn dae_takes_off_what_the_example_by_hand_does() {
     let ppo = &dae.ppo;
     let step = |x: f32| [x; AGENTS * SHOWN];
     let models = [step(1.0), step(2.0), step(0.0)].concat();
-    gpu().write(&dae.predictions, &[models.clone(), models].concat());
+    let words = (dae.predictions.size / 4) as usize / 2;
+    for m in 0..2 {
+        gpu().write(&dae.predictions.part(m * words, models.len()), &models);
+    }
     gpu().write(&dae.probabilities, &[0.25_f32; 3 * AGENTS * SHOWN]);
     run(|to| dae.record_advantages(to));
     let found = read(&ppo.estimates.advantage);
@@ -729,11 +790,39 @@ fn dae_takes_off_what_the_example_by_hand_does() {
     );
 }
 
-/// Gradients of a reward model's loss against differences in double precision.
+/// What the rows of recurrent network `which` remembered when the newest rollout began; nothing of others.
+fn remembered(ppo: &Ppo, which: usize) -> Vec<f64> {
+    let memories = ppo.recurrent.as_ref().map(|r| &r.memories[which]);
+    memories.map_or(vec![], |m| read(&m.start))
+}
+
+/// What the reward models expect, and the gradients of their loss, against the network in double precision and its differences.
 #[test]
-fn a_reward_models_gradients_equal_finite_differences() {
-    for network in [Kind::Ff, Kind::Gru] {
-        let dae = dae(0.5, true, network);
+fn reward_models_equal_their_networks_and_gradients_finite_differences() {
+    for (env, network, reward_layer_norm, by_rows) in [
+        (MATCH, Kind::Ff, true, true),
+        (MATCH, Kind::Gru, true, false),
+        (MATCH, Kind::Gru, true, true),
+        (MATCH, Kind::Gru, false, false),
+        (REACH, Kind::Ff, true, false),
+        (REACH, Kind::Gru, true, true),
+    ] {
+        let config = Config {
+            env: env.into(),
+            envs: 4,
+            rollout: 8,
+            seeds: 2,
+            minibatches: 1,
+            network,
+            // Not the width of the others.
+            reward_hidden: 24,
+            reward_layer_norm,
+            counterfactual_samples: 3,
+            by_rows: Some(by_rows),
+            ..config(Algo::Dae)
+        };
+        let dae = estimated_dae(&config);
+        let what = format!("{env} {network:?} {reward_layer_norm}");
         let (ppo, s) = (&dae.ppo, dae.ppo.sizes);
         let tick = ppo.minibatch_tick(0, 0);
         run(|to| {
@@ -747,39 +836,52 @@ fn a_reward_models_gradients_equal_finite_differences() {
         let (params, grads) = (read(&ppo.adam.params), read(&ppo.adam.grads));
         let net = ppo.networks();
         let resets = ppo.recurrent.as_ref().map(|r| read(&r.resets.reset_in));
+        let predictions = read(&dae.predictions);
+        let numbers = env == REACH;
         for (m, model) in net.models.iter().enumerate() {
-            let start = ppo
-                .recurrent
-                .as_ref()
-                .map(|r| read(&r.memories[2 + m].start));
+            assert_eq!(model.apart.as_ref().expect("apart").norms.len(), {
+                let all = 2 + usize::from(network == Kind::Gru);
+                if reward_layer_norm { all } else { 0 }
+            });
+            let (start, h) = (remembered(ppo, 2 + m), model.hidden());
+            let predicted = &predictions[m * predictions.len() / 2..];
             for p in 0..s.members {
                 // One minibatch is the whole rollout: the order does not matter.
-                let loss = |words: &[f64]| {
-                    let mut sum = 0.0;
+                let rewards = |words: &[f64], see: &mut dyn FnMut(usize, Vec<f64>)| {
                     for row in p * s.member_rows()..(p + 1) * s.member_rows() {
-                        let h = model.hidden();
-                        let mut memory = start
-                            .as_ref()
-                            .map_or(vec![], |x| x[row * h..(row + 1) * h].to_vec());
+                        let own = row * h..(row + 1) * h;
+                        let mut memory = start.get(own).unwrap_or_default().to_vec();
                         for t in 0..s.steps {
                             let i = t * s.rows() + row;
                             if let Some(resets) = &resets {
                                 memory.iter_mut().for_each(|x| *x *= 1.0 - resets[i]);
                             }
-                            let input = central(ppo, &world, &actions, i);
-                            let output = forward(model, words, false, &input, &mut memory);
-                            sum += 0.5 * (output[actions[i] as usize] - reward[i]).powi(2);
+                            let input = central_with(ppo, &world, &actions, i, numbers);
+                            see(i, forward(model, words, false, &input, &mut memory));
                         }
                     }
+                };
+                let loss = |words: &[f64]| {
+                    let mut sum = 0.0;
+                    rewards(words, &mut |i, output| {
+                        let taken = if numbers { 0 } else { actions[i] as usize };
+                        sum += 0.5 * (output[taken] - reward[i]).powi(2);
+                    });
                     sum / s.minibatch_rows() as f64
                 };
                 let words = &params[p * net.stride()..(p + 1) * net.stride()];
-                let first = model
-                    .trunk
-                    .map_or(model.layers[0].kernel, |t| t.embed.kernel);
+                if !numbers {
+                    rewards(words, &mut |i, output| {
+                        let found = &predicted[i * SHOWN..(i + 1) * SHOWN];
+                        close(found, &output, 5e-5, &what);
+                    });
+                }
+                let apart = model.apart.as_ref().expect("apart");
+                let first = apart.state.expect("a layer of the state").kernel;
                 let mut largest: f64 = 0.0;
-                // Every seventh: all kinds of weights are among them.
-                for w in (first..model.end()).step_by(7) {
+                // Every 23rd: all kinds of weights are among them, and all norms.
+                let norms = apart.norms.iter().flat_map(|n| n.scale..n.end());
+                for w in (first..model.end()).step_by(23).chain(norms.step_by(3)) {
                     let at = |d: f64| {
                         let mut words = words.to_vec();
                         words[w] += d;
@@ -789,14 +891,285 @@ fn a_reward_models_gradients_equal_finite_differences() {
                     largest = largest.max(want.abs());
                     let found = grads[p * net.stride() + w];
                     assert!(
-                        (found - want).abs() < 3e-5,
-                        "{network:?}, word {w}: {found}, {want}"
+                        (found - want).abs() < 5e-5,
+                        "{what}, word {w}: {found}, {want}"
                     );
                 }
                 assert!(largest > 0.02, "gradients of {largest} would show nothing");
             }
         }
     }
+}
+
+/// Scales begin with 1 and shifts with 0, kernels are orthogonal with gain 1, biases 0.
+#[test]
+fn reward_models_begin_as_the_published_ones() {
+    let config = Config {
+        network: Kind::Gru,
+        ..config(Algo::Dae)
+    };
+    let dae = Dae::new(gpu(), &config, toy(&config)).expect("it fits");
+    let params = read(&dae.ppo.adam.params);
+    let models = &dae.ppo.networks().models;
+    assert_eq!(models.len(), 2);
+    for model in models {
+        let apart = model.apart.as_ref().expect("apart");
+        for norm in &apart.norms {
+            assert!(params[norm.scale..norm.shift].iter().all(|x| *x == 1.0));
+            assert!(params[norm.shift..norm.end()].iter().all(|x| *x == 0.0));
+        }
+        let trunk = model.trunk.as_ref().expect("recurrent");
+        for layer in [&apart.actions, &trunk.embed] {
+            let h = layer.outputs;
+            let kernel = &params[layer.kernel..layer.bias];
+            // As many inputs as units, or more: the columns have length 1.
+            let long = layer.inputs >= h;
+            let length = |u: usize| -> f64 {
+                let of = |k: usize| kernel[k * h + u].powi(2);
+                (0..layer.inputs).map(of).sum()
+            };
+            if long {
+                (0..h).for_each(|u| close(&[length(u)], &[1.0], 1e-5, "gain"));
+            }
+            assert!(params[layer.bias..layer.end()].iter().all(|x| *x == 0.0));
+        }
+    }
+    let (a, b) = (&models[0], &models[1]);
+    let kernel = |n: &crate::net::Network| params[n.head().kernel..n.head().bias].to_vec();
+    assert_ne!(kernel(a), kernel(b), "the ensemble's models differ");
+}
+
+/// What an agent of row `i` in `[slots, P, E, A]` might have done, drawn again in double precision: `[K]` actions of the Gaussian policy.
+/// `i`'s environment step is the rollout's first, `first`, and its slot.
+fn samples_of(ppo: &Ppo, params: &[f64], means: &[f64], i: usize, first: u32) -> Vec<Vec<f64>> {
+    let (s, k) = (ppo.sizes, NUMBERS);
+    let (row, p) = (i % s.member_rows(), i % s.rows() / s.member_rows());
+    let seed = ppo.config.seeds_from(ppo.config.seed)[p];
+    let key = crate::rng::key(seed, crate::rng::Purpose::Counterfactual);
+    let log_std = {
+        let words = ppo.networks().actor.log_std_words().expect("Gaussian");
+        params[p * ppo.networks().stride()..][words].to_vec()
+    };
+    let count = ppo.config.counterfactual_samples;
+    let pairs = k.div_ceil(2);
+    let draw = first + (i / s.rows()) as u32;
+    let unit = |bits: u32| f64::from(bits >> 8) / f64::from(1 << 24);
+    let one = |sample: usize| {
+        let number = |j: usize| {
+            let word = ((row * count + sample) * pairs + j / 2) as u32;
+            let [a, b] = threefry2x32(key, [draw, word]);
+            let radius = (-2.0 * (1.0 - unit(a)).ln()).sqrt();
+            let angle = std::f64::consts::TAU * (unit(b) - 0.5);
+            let z = if j.is_multiple_of(2) {
+                angle.cos()
+            } else {
+                angle.sin()
+            } * radius;
+            means[i * k + j] + log_std[j].exp() * z
+        };
+        (0..k).map(number).collect()
+    };
+    (0..count).map(one).collect()
+}
+
+/// The mean of a network's output over the samples in place of the own action, for every step of the newest rollout: `see` gets the row, that
+/// mean and the output for what was done.
+fn expectations(
+    ppo: &Ppo,
+    net: &crate::net::Network,
+    tanh: bool,
+    which: usize,
+    means: &[f64],
+    see: &mut dyn FnMut(usize, f64, f64),
+) {
+    let s = ppo.sizes;
+    let io = ppo.env.io().clone();
+    let actions: Vec<u32> = gpu().read(&io.actions).expect("readable");
+    let (world, params) = (read(&io.state), read(&ppo.adam.params));
+    let resets = ppo.recurrent.as_ref().map(|r| read(&r.resets.reset_in));
+    // The second rollout.
+    let first = s.steps as u32;
+    let (start, h) = (remembered(ppo, which), net.hidden());
+    for row in 0..s.rows() {
+        let p = row / s.member_rows();
+        let words = &params[p * ppo.networks().stride()..(p + 1) * ppo.networks().stride()];
+        let mut memory = start
+            .get(row * h..(row + 1) * h)
+            .unwrap_or_default()
+            .to_vec();
+        for t in 0..s.steps {
+            let i = t * s.rows() + row;
+            if let Some(resets) = &resets {
+                memory.iter_mut().for_each(|x| *x *= 1.0 - resets[i]);
+            }
+            let input = central_with(ppo, &world, &actions, i, true);
+            let before = memory.clone();
+            let taken = forward(net, words, tanh, &input, &mut memory)[0];
+            let samples = samples_of(ppo, &params, means, i, first);
+            let own = input.len() - (AGENTS - i % AGENTS) * NUMBERS;
+            let of_sample = |action: &Vec<f64>| {
+                let mut input = input.clone();
+                input[own..own + NUMBERS].copy_from_slice(action);
+                forward(net, words, tanh, &input, &mut before.clone())[0]
+            };
+            let mean = samples.iter().map(of_sample).sum::<f64>() / samples.len() as f64;
+            see(i, mean, taken);
+        }
+    }
+}
+
+#[test]
+fn coma_of_numbers_equals_its_definition_with_the_same_draws() {
+    for (network, critic_actions, by_rows) in [
+        (Kind::Ff, Concat, true),
+        (Kind::Gru, Concat, false),
+        (Kind::Ff, Head, false),
+        (Kind::Gru, Head, true),
+    ] {
+        let config = Config {
+            env: REACH.into(),
+            envs: 5,
+            seeds: 2,
+            minibatches: 1,
+            network,
+            critic_actions,
+            counterfactual_samples: 3,
+            by_rows: Some(by_rows),
+            ..config(Algo::Coma)
+        };
+        let mut coma = stirred(Coma::new(gpu(), &config, toy(&config)).expect("it fits"));
+        run(|to| coma.record_estimates(to));
+        coma.ppo.end_update(Recorder::new(gpu()));
+        let mut to = coma.ppo.begin_update();
+        coma.ppo.record_rollout(&mut to);
+        coma.record_estimates(&mut to);
+        to.submit();
+        let (ppo, s) = (&coma.ppo, coma.ppo.sizes);
+        let what = format!("{network:?} {critic_actions:?}");
+        let io = ppo.env.io().clone();
+        let (reward, ended, cut) = (read(&io.reward), read(&io.terminated), read(&io.truncated));
+        let expected = read(&ppo.sampled.as_ref().expect("samples").expected);
+        let (advantage, goal) = (read(&ppo.estimates.advantage), read(&ppo.estimates.goal));
+        let (values, means) = (read(&ppo.values), read(&coma.probabilities));
+        let critic = &ppo.networks().critic;
+        expectations(ppo, critic, false, 1, &means, &mut |i, mean, taken| {
+            close(&[values[i]], &[taken], 5e-5, &what);
+            close(&[expected[i]], &[mean], 1e-4, &what);
+            close(&[advantage[i]], &[taken - mean], 1e-4, &what);
+            let on = 1.0 - ended[i / AGENTS] - cut[i / AGENTS];
+            let want = reward[i] + config.gamma * on * values[i + s.rows()];
+            close(&[goal[i]], &[want], 2e-5, &what);
+        });
+        assert!(ended.contains(&1.0) && cut.contains(&1.0));
+    }
+}
+
+#[test]
+fn dae_of_numbers_expects_what_its_definition_does_with_the_same_draws() {
+    for network in [Kind::Ff, Kind::Gru] {
+        let dae = dae(REACH, 0.5, true, network);
+        let predictions = read(&dae.predictions);
+        let means = read(&dae.probabilities);
+        for (m, model) in dae.ppo.networks().models.iter().enumerate() {
+            let found = &predictions[m * predictions.len() / 2..];
+            expectations(&dae.ppo, model, false, 2 + m, &means, &mut |i, mean, _| {
+                close(&[found[i]], &[mean], 1e-4, &format!("{network:?}"));
+            });
+        }
+    }
+}
+
+/// With a critic that is linear in the actions, the expectation is its value for the policy's means; the error of K samples falls as 1/√K.
+#[test]
+fn more_samples_come_closer_to_the_expectation() {
+    let error = |count: usize| {
+        let config = Config {
+            env: REACH.into(),
+            envs: 32,
+            minibatches: 1,
+            counterfactual_samples: count,
+            ..config(Algo::Coma)
+        };
+        let coma = stirred(Coma::new(gpu(), &config, toy(&config)).expect("it fits"));
+        let (ppo, s) = (&coma.ppo, coma.ppo.sizes);
+        // All units are far above 0: the rectifier is the identity.
+        let critic = &ppo.networks().critic;
+        let mut params = read(&ppo.adam.params);
+        for layer in &critic.layers[..2] {
+            params[layer.kernel..layer.bias]
+                .iter_mut()
+                .for_each(|w| *w *= 0.2);
+            params[layer.bias..layer.end()].fill(20.0);
+        }
+        let words: Vec<f32> = params.iter().map(|x| *x as f32).collect();
+        gpu().write(&ppo.adam.params, &words);
+        run(|to| coma.record_estimates(to));
+        let expected = read(&ppo.sampled.as_ref().expect("samples").expected);
+        let means = read(&coma.probabilities);
+        let io = ppo.env.io().clone();
+        let actions: Vec<u32> = gpu().read(&io.actions).expect("readable");
+        let world = read(&io.state);
+        let mut squares = 0.0;
+        for i in 0..s.steps * s.rows() {
+            let mut input = central_with(ppo, &world, &actions, i, true);
+            let own = input.len() - (AGENTS - i % AGENTS) * NUMBERS;
+            input[own..own + NUMBERS].copy_from_slice(&means[i * NUMBERS..(i + 1) * NUMBERS]);
+            let want = forward(critic, &params, false, &input, &mut vec![])[0];
+            squares += (expected[i] - want).powi(2);
+        }
+        (squares / (s.steps * s.rows()) as f64).sqrt()
+    };
+    let errors = [4, 64, 1024].map(error);
+    // By four each; a thousand rows tell it to some per cent.
+    for pair in errors.windows(2) {
+        let ratio = pair[0] / pair[1];
+        assert!((3.6..4.4).contains(&ratio), "{errors:?}");
+    }
+    assert!(errors[2] > 1e-3, "{errors:?} would show nothing");
+}
+
+/// A member's draws are its own, whoever is trained beside it and however many environments there are.
+#[test]
+fn samples_do_not_depend_on_the_batch() {
+    let expected = |seeds: usize, envs: usize| {
+        let config = Config {
+            env: REACH.into(),
+            envs,
+            seeds,
+            minibatches: 1,
+            counterfactual_samples: 2,
+            by_rows: Some(false),
+            ..config(Algo::Coma)
+        };
+        let coma = Coma::new(gpu(), &config, toy(&config)).expect("it fits");
+        let ppo = &coma.ppo;
+        // The same critic for all, and policies that mean 0: what is left is what was drawn.
+        let stride = ppo.networks().stride();
+        let one = uniform(9, stride, -0.8, 0.8);
+        let mut all = one.repeat(seeds);
+        for member in all.chunks_exact_mut(stride) {
+            member[..ppo.networks().actor.end()].fill(0.0);
+        }
+        gpu().write(&ppo.adam.params, &all);
+        gpu().write(
+            &ppo.env.io().actions,
+            &vec![0.0_f32; ppo.sizes.slots() * ppo.sizes.rows() * NUMBERS],
+        );
+        gpu().write(
+            &ppo.env.io().state,
+            &vec![0.5_f32; ppo.sizes.slots() * seeds * envs * ppo.sizes.state],
+        );
+        run(|to| coma.record_estimates(to));
+        let expected = read(&ppo.sampled.as_ref().expect("samples").expected);
+        // Step 2, environment 1, both agents, of the first member.
+        let i = 2 * ppo.sizes.rows() + AGENTS;
+        (expected[i..i + AGENTS].to_vec(), expected)
+    };
+    let (alone, all) = expected(1, 3);
+    close(&expected(3, 3).0, &alone, 1e-6, "members");
+    close(&expected(1, 40).0, &alone, 1e-6, "environments");
+    assert!((alone[0] - alone[1]).abs() > 1e-3, "{alone:?}");
+    assert!((all[0] - alone[0]).abs() > 1e-3, "{alone:?}");
 }
 
 /// Two agents, and what they are paid depends on the first alone: the second's advantages by values that see the first are small.

@@ -1,23 +1,26 @@
 // Difference advantage estimation (`ppo_family.md` §7.1): an invocation per row, backwards over the rollout.
-// Constants: T, MEMBERS, RPM, AGENTS, N, MODELS, BOOTSTRAP (value the final state where the step limit cut), SHAPED_TARGET.
+// Constants: T, MEMBERS, RPM, AGENTS, N, MODELS, MODEL_WORDS (of each), BOOTSTRAP (value the final state where the step limit cut),
+// SHAPED_TARGET, SAMPLED (models say what they expect of the policy, and N is 1).
 
 @group(0) @binding(0) var<storage, read> reward: array<f32>;      // [slots, P * RPM]
 @group(0) @binding(1) var<storage, read> terminated: array<f32>;  // [slots, P * RPM / AGENTS]
 @group(0) @binding(2) var<storage, read> truncated: array<f32>;   // [slots, P * RPM / AGENTS]
 @group(0) @binding(3) var<storage, read> values: array<f32>;      // [slots, P * RPM]
 @group(0) @binding(4) var<storage, read> final_values: array<f32>; // [slots, P * RPM], only if BOOTSTRAP
-@group(0) @binding(5) var<storage, read> policy: array<f32>;      // [slots, P * RPM, N]: πⁱ(· | oⁱ)
-@group(0) @binding(6) var<storage, read> models: array<f32>;      // [MODELS, slots, P * RPM, N]: R(s, (·, a⁻ⁱ))
+@group(0) @binding(5) var<storage, read> policy: array<f32>;      // [slots, P * RPM, N]: πⁱ(· | oⁱ), unless SAMPLED
+@group(0) @binding(6) var<storage, read> models: array<f32>;      // [MODELS, slots, P * RPM, N]: R(s, (·, a⁻ⁱ)), or what is expected of it
 @group(0) @binding(7) var<storage, read> discount: array<vec4<f32>>; // [P]: γ, λ, β
 @group(0) @binding(8) var<storage, read_write> advantage: array<f32>; // [slots, P * RPM]
 @group(0) @binding(9) var<storage, read_write> goal: array<f32>;      // [slots, P * RPM]: the critic's target
 
 // bⁱ: the reward that is expected of the policy with the others' actions as they were.
 fn expected_reward(i: u32) -> f32 {
-    let words = (T + 1u) * MEMBERS * RPM * N;
     var sum = 0.0;
     for (var m = 0u; m < MODELS; m++) {
-        for (var n = 0u; n < N; n++) { sum += policy[i * N + n] * models[m * words + i * N + n]; }
+        for (var n = 0u; n < N; n++) {
+            let weight = select(policy[i * N + n], 1.0, SAMPLED);
+            sum += weight * models[m * MODEL_WORDS + i * N + n];
+        }
     }
     return sum / f32(MODELS);
 }

@@ -1,20 +1,12 @@
 // An action of N normal numbers around the means of one row, and its log-probability: not squashed, not clipped
-// (`ppo_family.md` §1.5). Constant: LOG_STD, for `parameter`. After a file that defines `output` and `parameter`, and tick, rng and
-// gaussian_density. There is no mask: nothing is at binding 3 that is looked at.
+// (`ppo_family.md` §1.5). Constant: LOG_STD, for `parameter`. After a file that defines `output` and `parameter`, and tick, rng,
+// normals and gaussian_density. There is no mask: nothing is at binding 3 that is looked at.
 
 @group(0) @binding(4) var<storage, read> keys: array<vec2<u32>>;     // [P]
 @group(0) @binding(5) var<storage, read_write> actions: array<f32>;  // [T, P * RPM, N]
 
 // Draws of two words for a row's numbers.
 const PAIRS: u32 = (N + 1u) / 2u;
-
-/// Two independent normal numbers (Box and Muller 1958).
-fn two_normals(bits: vec2<u32>) -> vec2<f32> {
-    // In (0, 1], and an angle in [−π, π), where drivers must be most exact.
-    let radius = sqrt(-2.0 * log(1.0 - uniform01(bits.x)));
-    let angle = 6.2831853 * (uniform01(bits.y) - 0.5);
-    return radius * vec2(cos(angle), sin(angle));
-}
 
 // As in sample_categorical.wgsl. The most probable action is the mean.
 fn act(member: u32, r: u32, row: u32, seen: u32, out: u32) -> f32 {

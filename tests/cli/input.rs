@@ -198,6 +198,54 @@ fn a_replay_that_does_not_fit_is_told_what_would() {
 }
 
 #[test]
+fn critics_that_cannot_see_actions_so_are_named() {
+    let refuse = |algo: &str, set: &str, words: &[&str]| {
+        train_refused(&["--algo", algo, "--set", set], words);
+    };
+    let head = "critic_actions=head";
+    refuse(
+        "dae",
+        head,
+        &["the critic of dae sees no actions", "take coma or gpae"],
+    );
+    refuse(
+        "mappo",
+        head,
+        &["the critic of mappo sees no actions", "\"concat\""],
+    );
+    refuse(
+        "coma_pg",
+        head,
+        &["coma_pg remembers nothing", "\"concat\""],
+    );
+    refuse(
+        "coma",
+        "critic_actions=none",
+        &["critic of coma", "\"head\""],
+    );
+    refuse(
+        "coma",
+        "critic_actions=tail",
+        &["`critic_actions` cannot be `tail`", "concat, head or none"],
+    );
+    refuse(
+        "coma_pg",
+        "env_options.action_type=continuous",
+        &["\"coma_pg\" needs discrete actions", "take coma, dae"],
+    );
+    refuse(
+        "coma",
+        "counterfactual_samples=0",
+        &["`counterfactual_samples` is 0: it takes 1 to 1024"],
+    );
+    refuse(
+        "dae",
+        "reward_hidden=20",
+        &["reward_hidden = 20", "a multiple of 8"],
+    );
+}
+
+#[test]
 fn configuration_files_are_checked_where_they_stand() {
     let folder = tempfile::tempdir().expect("temp");
     let file = folder.path().join("a.toml");
