@@ -25,7 +25,7 @@ pub struct Train {
     /// Environment, as `merit envs` lists them
     #[arg(long)]
     env: Option<String>,
-    /// Algorithm: ippo, mappo, coma, coma_pg, dae, gpae, iql, vdn, qmix, qplex, qtran, me_qmix, me_qplex or fop
+    /// Algorithm: ippo, mappo, coma, coma_pg, dae, gpae, iql, vdn, qmix, qplex, qtran, me_qmix, me_qplex, fop or hasac
     #[arg(long)]
     algo: Option<String>,
     /// Environment steps of each seed: 200k, 1M, 1e7

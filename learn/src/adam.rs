@@ -1,5 +1,7 @@
 //! Global-norm clipping and Adam as optax has them, per member and per optimiser, in place on the device.
 
+use std::ops::Range;
+
 use merit_sim::gpu::{Gpu, Region};
 
 use crate::config::Optimiser;
@@ -30,11 +32,22 @@ pub struct Adam {
     pub grads: Region,
     /// `[P, optimisers]`: norms of the gradients before clipping.
     pub norms: Region,
-    shape: Shape,
-    optimisers: usize,
+    members: usize,
+    constants: Constants,
+    learning_rate: Region,
+    /// Where the words of each optimiser end.
+    ends: Vec<usize>,
+    all: Steps,
+}
+
+/// The three passes over some of the optimisers.
+pub struct Steps {
     sum_chunks: Kernel,
     global_norm: Kernel,
     adam: Kernel,
+    words: usize,
+    optimisers: usize,
+    members: usize,
 }
 
 /// What all optimisers of a run have in common.
@@ -87,25 +100,22 @@ impl Adam {
             .flag("RADAM", config.rule == Optimiser::Radam)
             .float("EPSILON", config.epsilon)
             .floats("MAX_NORM", &config.max_grad_norm);
-        let kernel = |entry: &str| {
-            let binds = [
-                Bind::Tick(ticks),
-                Bind::Read(&partials),
-                Bind::Read(&learning_rate),
-                Bind::Write(&grads),
-                Bind::Write(&norms),
-                Bind::Write(&params),
-                Bind::Write(&m),
-                Bind::Write(&v),
-            ];
-            Kernel::new(gpu, entry, &constants, &SOURCES, &binds)
-        };
+        let of = [&partials, &learning_rate, &grads, &norms, &params, &m, &v];
+        let all = steps(
+            gpu,
+            &constants,
+            members,
+            0..stride,
+            0..ends.len(),
+            of,
+            ticks,
+        );
         Self {
-            sum_chunks: kernel("sum_chunks"),
-            global_norm: kernel("global_norm"),
-            adam: kernel("adam"),
-            shape: shape.clone(),
-            optimisers: ends.len(),
+            members,
+            constants,
+            ends: ends.to_vec(),
+            all,
+            learning_rate,
             params,
             m,
             v,
@@ -115,21 +125,93 @@ impl Adam {
         }
     }
 
+    /// Optimiser `i` alone, for parameters that step one after the other.
+    pub fn one(&self, gpu: &Gpu, i: usize, ticks: &Ticks) -> Steps {
+        let first = if i == 0 { 0 } else { self.ends[i - 1] };
+        let of = [
+            &self.partials,
+            &self.learning_rate,
+            &self.grads,
+            &self.norms,
+            &self.params,
+            &self.m,
+            &self.v,
+        ];
+        let words = first..self.ends[i];
+        steps(
+            gpu,
+            &self.constants,
+            self.members,
+            words,
+            i..i + 1,
+            of,
+            ticks,
+        )
+    }
+
     /// Sums the gradients and takes their norms.
     pub fn record_norms(&self, to: &mut Recorder, tick: usize) {
-        let (words, members) = (self.shape.stride.div_ceil(64), self.shape.members);
+        self.all.record_norms(to, tick);
+    }
+
+    /// One step; the bias corrections and the annealing stand in the tick.
+    pub fn record_step(&self, to: &mut Recorder, tick: usize) {
+        self.all.record_step(to, tick);
+    }
+}
+
+/// `of`: partial sums, learning rates, gradients, norms, parameters, m, v.
+fn steps(
+    gpu: &Gpu,
+    constants: &Constants,
+    members: usize,
+    words: Range<usize>,
+    optimisers: Range<usize>,
+    of: [&Region; 7],
+    ticks: &Ticks,
+) -> Steps {
+    let constants = constants
+        .clone()
+        .uint("FROM", words.start)
+        .uint("UNTIL", words.end)
+        .uint("FROM_GROUP", optimisers.start);
+    let kernel = |entry: &str| {
+        let [partials, learning_rate, grads, norms, params, m, v] = of;
+        let binds = [
+            Bind::Tick(ticks),
+            Bind::Read(partials),
+            Bind::Read(learning_rate),
+            Bind::Write(grads),
+            Bind::Write(norms),
+            Bind::Write(params),
+            Bind::Write(m),
+            Bind::Write(v),
+        ];
+        Kernel::new(gpu, entry, &constants, &SOURCES, &binds)
+    };
+    Steps {
+        sum_chunks: kernel("sum_chunks"),
+        global_norm: kernel("global_norm"),
+        adam: kernel("adam"),
+        words: words.len(),
+        optimisers: optimisers.len(),
+        members,
+    }
+}
+
+impl Steps {
+    /// As [`Adam::record_norms`].
+    pub fn record_norms(&self, to: &mut Recorder, tick: usize) {
+        let (words, members) = (self.words.div_ceil(64), self.members);
         self.sum_chunks.record(to, tick, [words, members, 1]);
         self.global_norm
             .record(to, tick, [self.optimisers, members, 1]);
     }
 
-    /// One step; the bias corrections and the annealing stand in the tick.
+    /// As [`Adam::record_step`].
     pub fn record_step(&self, to: &mut Recorder, tick: usize) {
-        self.adam.record(
-            to,
-            tick,
-            [self.shape.stride.div_ceil(64), self.shape.members, 1],
-        );
+        self.adam
+            .record(to, tick, [self.words.div_ceil(64), self.members, 1]);
     }
 }
 

@@ -44,6 +44,8 @@ pub enum Algo {
     MeQplex,
     /// Soft actor-critic with a factorised joint value and policies of their own.
     Fop,
+    /// Soft actor-critic with a policy network of each agent, stepped one after the other.
+    Hasac,
 }
 
 impl Algo {
@@ -64,6 +66,7 @@ impl Algo {
             Self::MeQmix => "me_qmix",
             Self::MeQplex => "me_qplex",
             Self::Fop => "fop",
+            Self::Hasac => "hasac",
         }
     }
 
@@ -80,6 +83,11 @@ impl Algo {
                 | Self::MeQplex
                 | Self::Fop
         )
+    }
+
+    /// Whether it learns from a replay.
+    pub fn replays(self) -> bool {
+        self.decomposes_values() || self == Self::Hasac
     }
 
     /// Whether what its agents' network puts out are a policy's logits, or parameters, and not utilities.
@@ -152,6 +160,16 @@ pub enum FopEntropy {
     Code,
     /// −γ α Σ_i ln π_i.
     Principled,
+}
+
+/// The entropy of an agent that HASAC's temperatures aim at (`me_igm.md` §11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HasacEntropy {
+    /// 0.98 ln N of N actions; −K of K numbers.
+    Intended,
+    /// As the public code has it: 0 of actions, whose space has an empty shape; −K of K numbers.
+    Code,
 }
 
 /// The kind of network.
@@ -313,7 +331,7 @@ pub struct Config {
     /// `ent_coef` falls linearly to 0 over the updates, as the learning rate does; JaxMARL keeps it.
     pub anneal_ent_coef: bool,
     pub vf_coef: f64,
-    /// Bootstrap from the final state where the step limit cut an episode; JaxMARL does not.
+    /// Bootstrap from the final state where the step limit cut an episode; JaxMARL does not. HASAC: its `use_proper_time_limits`.
     pub bootstrap_truncated: bool,
 
     /// GPAE: rollouts that are learned from, the newest and those before it, `M`. 1: on-policy.
@@ -342,7 +360,7 @@ pub struct Config {
     /// GPAE: gradient steps over older rollouts.
     pub reuse_steps: ReuseSteps,
     /// GPAE: how far the network whose values estimate follows the critic when an update begins; 1: it is the critic. Value
-    /// decomposition: how far the target follows in a copy, 1 for all the way.
+    /// decomposition: how far the target follows in a copy, 1 for all the way. HASAC: how far it follows in every gradient step.
     pub target_polyak: f64,
 
     /// `coma_pg` and value decomposition: λ of the targets, 0 for one step.
@@ -358,15 +376,15 @@ pub struct Config {
     /// `coma_pg`: steps of the critic between two copies to the target network, rounded up to whole updates. Value decomposition: gradient
     /// steps between them.
     pub target_interval: u64,
-    /// `coma_pg`, FOP: width of the critic's hidden layers.
+    /// `coma_pg`, FOP, HASAC: width of the critic's hidden layers.
     pub critic_hidden: usize,
     /// `coma_pg` and value decomposition.
     pub optimiser: Optimiser,
 
-    /// Value decomposition: environment steps (per member) that the replay holds; 0: those of 5,000 episodes, or as many as fit the adapter
-    /// ([`crate::settle`]).
+    /// Value decomposition: environment steps (per member) that the replay holds; 0: those of 5,000 episodes (HASAC: a million), or as many as
+    /// fit the adapter ([`crate::settle`]).
     pub replay: u64,
-    /// Value decomposition: episodes, or rollouts, of a gradient step.
+    /// Value decomposition: episodes, or rollouts, of a gradient step. HASAC: transitions.
     pub batch: usize,
     /// Value decomposition: what the replay is made of.
     pub replay_unit: ReplayUnit,
@@ -379,14 +397,14 @@ pub struct Config {
     pub init: Init,
     /// QMIX with orthogonal weights: gain of the networks that give the mixer's.
     pub mixer_init_scale: f64,
-    /// Value decomposition: gradient steps after every `rollout` steps of `envs` environments.
+    /// Value decomposition, HASAC: gradient steps after every `rollout` steps of `envs` environments.
     pub gradient_steps: usize,
-    /// Value decomposition: environment steps (per member) before the first gradient step.
+    /// Value decomposition, HASAC: environment steps (per member) before the first gradient step; HASAC's are of uniform actions.
     pub learning_starts: u64,
     /// Value decomposition: what agents are told beside the observation.
     pub obs_last_action: bool,
     pub obs_agent_id: bool,
-    /// Value decomposition: factor of the rewards that are learned from.
+    /// Value decomposition, HASAC: factor of the rewards that are learned from.
     pub reward_scale: f64,
     /// QMIX, QPLEX: units of the mixing network, and of the networks that give its weights. QTRAN: the former, of the joint networks.
     pub mixing_embed: usize,
@@ -408,7 +426,7 @@ pub struct Config {
     /// ME-IGM: entropy per agent that the temperature aims at, in nats, and how it is measured.
     pub target_entropy: f64,
     pub entropy_estimate: EntropyEstimate,
-    /// ME-IGM: learning rate of the temperature, 0 to keep it as it begins.
+    /// ME-IGM, HASAC: learning rate of the temperatures, 0 to keep them as they begin.
     pub temperature_lr: f64,
     pub temperature_init: f64,
     /// ME-IGM: halve the weight of a TD step that moves the joint value away from the sum of the transforms.
@@ -420,6 +438,19 @@ pub struct Config {
     pub temperature_anneal: u64,
     /// FOP: the entropy in the critics' targets.
     pub fop_entropy: FopEntropy,
+
+    /// HASAC: steps of the returns.
+    pub n_step: usize,
+    /// HASAC: two critics, of which the smaller value counts.
+    pub twin_critics: bool,
+    /// HASAC: error from which a critic's loss is linear (Huber's δ); 0: nowhere.
+    pub huber_delta: f64,
+    /// HASAC: learning rate of the critics; `learning_rate` is the policies'.
+    pub critic_learning_rate: f64,
+    /// HASAC: the entropy that the temperatures aim at.
+    pub hasac_entropy_target: HasacEntropy,
+    /// HASAC: policies see every observation less its mean, over its deviation.
+    pub feature_norm: bool,
 
     /// Environment steps (per member) over which the weight of shaped rewards falls linearly from 1 to 0, in environments
     /// that have them (JaxMARL's Overcooked: 2.5M); 0 leaves the environment's own coefficient.
@@ -530,6 +561,12 @@ impl Default for Config {
             temperature_finish: 0.05,
             temperature_anneal: 90_000,
             fop_entropy: FopEntropy::Code,
+            n_step: 20,
+            twin_critics: true,
+            huber_delta: 0.0,
+            critic_learning_rate: 5e-4,
+            hasac_entropy_target: HasacEntropy::Intended,
+            feature_norm: true,
             reward_shaping_horizon: 0,
             log_every: 10_000,
             checkpoint_every: 200_000,
@@ -714,6 +751,7 @@ const PRESETS: &[(&str, &str)] = &[
     ("coma_pg", include_str!("../../configs/coma_pg.toml")),
     ("fop", include_str!("../../configs/fop.toml")),
     ("gpae", include_str!("../../configs/gpae.toml")),
+    ("hasac", include_str!("../../configs/hasac.toml")),
     (
         "mabrax.ippo",
         include_str!("../../configs/mabrax.ippo.toml"),
@@ -792,13 +830,14 @@ fn choices(key: &str) -> Option<&'static [&'static str]> {
     match key {
         "algo" => Some(&[
             "ippo", "mappo", "coma", "coma_pg", "dae", "gpae", "iql", "vdn", "qmix", "qplex",
-            "qtran", "me_qmix", "me_qplex", "fop",
+            "qtran", "me_qmix", "me_qplex", "fop", "hasac",
         ]),
         "positivity" => Some(&["abs", "softplus", "square"]),
         "transform" => Some(&["affine", "mlp2", "residual", "identity", "mlp"]),
         "soft_next" => Some(&["resample", "stored"]),
         "entropy_estimate" => Some(&["exact", "stored"]),
         "fop_entropy" => Some(&["code", "principled"]),
+        "hasac_entropy_target" => Some(&["intended", "code"]),
         "reuse_steps" => Some(&["same", "all"]),
         "replay_unit" => Some(&["episodes", "rollouts"]),
         "init" => Some(&["uniform", "orthogonal"]),
@@ -820,7 +859,7 @@ impl Config {
             "reuse" | "trace" | "eta" | "actor_ratio" | "reuse_steps" => self.algo == Algo::Gpae,
             "critic_actions" => matches!(self.algo, Algo::Gpae | Algo::Coma),
             "counterfactual_samples" => matches!(self.algo, Algo::Coma | Algo::Dae),
-            "target_polyak" => self.algo == Algo::Gpae || self.algo.decomposes_values(),
+            "target_polyak" => self.algo == Algo::Gpae || self.algo.replays(),
             "q_lambda" => {
                 self.algo.decomposes_values()
                     && !self.algo.max_entropy()
@@ -828,8 +867,10 @@ impl Config {
             }
             "dae_beta" | "dae_shaped_target" | "reward_models" | "reward_hidden"
             | "reward_layer_norm" => self.algo == Algo::Dae,
-            "replay" | "batch" | "gradient_steps" | "learning_starts" | "obs_last_action"
-            | "obs_agent_id" | "reward_scale" => self.algo.decomposes_values(),
+            "replay" | "batch" | "gradient_steps" | "learning_starts" | "reward_scale" => {
+                self.algo.replays()
+            }
+            "obs_last_action" | "obs_agent_id" => self.algo.decomposes_values(),
             "init" => matches!(self.algo, Algo::Iql | Algo::Vdn | Algo::Qmix),
             "mixer_init_scale" => self.algo == Algo::Qmix,
             "replay_unit" | "jaxmarl_done_index" | "reset_at_rollout" => {
@@ -842,7 +883,7 @@ impl Config {
                 self.algo == Algo::ComaPg
                     || self.algo.decomposes_values() && !self.algo.max_entropy()
             }
-            "critic_hidden" => matches!(self.algo, Algo::ComaPg | Algo::Fop),
+            "critic_hidden" => matches!(self.algo, Algo::ComaPg | Algo::Fop | Algo::Hasac),
             "mixing_embed" => matches!(
                 self.algo,
                 Algo::Qmix | Algo::MeQmix | Algo::Qtran | Algo::Fop
@@ -853,21 +894,22 @@ impl Config {
             "attention_kernels" => self.algo.duplex() || self.algo == Algo::Fop,
             "attention_layers" | "attention_hidden" => self.algo.duplex(),
             "transform" | "transform_hidden" | "soft_next" | "target_entropy"
-            | "entropy_estimate" | "temperature_lr" | "weighted_td" => self.algo.max_entropy(),
-            "temperature_init" => self.algo.max_entropy() || self.algo == Algo::Fop,
+            | "entropy_estimate" | "weighted_td" => self.algo.max_entropy(),
+            "temperature_lr" => self.algo.max_entropy() || self.algo == Algo::Hasac,
+            "temperature_init" => {
+                self.algo.max_entropy() || matches!(self.algo, Algo::Fop | Algo::Hasac)
+            }
+            "n_step"
+            | "twin_critics"
+            | "huber_delta"
+            | "critic_learning_rate"
+            | "hasac_entropy_target"
+            | "feature_norm" => self.algo == Algo::Hasac,
             "temperature_finish" | "temperature_anneal" | "fop_entropy" => self.algo == Algo::Fop,
-            "obs_with_agent_id"
-            | "log_std_init"
-            | "epochs"
-            | "minibatches"
-            | "gae_lambda"
-            | "clip_eps"
-            | "scale_clip_eps"
-            | "clip_value"
-            | "ent_coef"
-            | "anneal_ent_coef"
-            | "vf_coef"
-            | "bootstrap_truncated" => !self.algo.decomposes_values(),
+            "obs_with_agent_id" | "log_std_init" | "epochs" | "minibatches" | "gae_lambda"
+            | "clip_eps" | "scale_clip_eps" | "clip_value" | "ent_coef" | "anneal_ent_coef"
+            | "vf_coef" => !self.algo.replays(),
+            "bootstrap_truncated" => !self.algo.decomposes_values(),
             _ => true,
         }
     }
@@ -1010,6 +1052,9 @@ impl Config {
         weight("temperature_lr", self.temperature_lr)?;
         positive("temperature_init", self.temperature_init)?;
         positive("temperature_finish", self.temperature_finish)?;
+        count("n_step", self.n_step as u64, 1 << 10)?;
+        weight("huber_delta", self.huber_delta)?;
+        positive("critic_learning_rate", self.critic_learning_rate)?;
         weight("ent_coef", self.ent_coef)?;
         weight("vf_coef", self.vf_coef)?;
 
@@ -1201,6 +1246,7 @@ mod tests {
             "soft_next",
             "entropy_estimate",
             "fop_entropy",
+            "hasac_entropy_target",
             "optimiser",
             "reuse_steps",
         ] {
@@ -1218,7 +1264,7 @@ mod tests {
         );
         assert_eq!(
             error(&["algo=mapo"]),
-            "--set: `algo` cannot be `mapo`; it takes ippo, mappo, coma, coma_pg, dae, gpae, iql, vdn, qmix, qplex, qtran, me_qmix, me_qplex or fop, did you mean `mappo`?"
+            "--set: `algo` cannot be `mapo`; it takes ippo, mappo, coma, coma_pg, dae, gpae, iql, vdn, qmix, qplex, qtran, me_qmix, me_qplex, fop or hasac, did you mean `mappo`?"
         );
         assert_eq!(
             error(&["envs=-4"]),

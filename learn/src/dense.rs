@@ -737,6 +737,19 @@ impl Stack {
         self.record_backward_with(to, |_| {});
     }
 
+    /// The derivative of the input alone, no weight's.
+    pub fn record_backward_to_input(&self, to: &mut Recorder) {
+        self.backward.iter().rev().for_each(|b| b.record(to));
+    }
+
+    /// The derivatives of the weights alone, not the input's, whether or not it is wanted at other times.
+    pub fn record_backward_to_weights(&self, to: &mut Recorder) {
+        let above = self.forward.len() - 1;
+        let of_layers = self.backward.iter().rev().take(above);
+        of_layers.for_each(|b| b.record(to));
+        self.grad.iter().for_each(|g| g.record(to));
+    }
+
     /// With `below_head` behind the last layer's own backward pass: it may add to the derivative of what that layer reads.
     pub fn record_backward_with(&self, to: &mut Recorder, below_head: impl FnOnce(&mut Recorder)) {
         let mut layers = self.backward.iter().rev();

@@ -36,7 +36,7 @@ pub struct Tick {
     pub anneal: f32,
     /// Step whose ends come before, or [`Tick::CARRIED`].
     pub before: u32,
-    /// What an epoch permutes, per member.
+    /// What an epoch permutes, per member; where transitions are drawn, an environment's steps so far.
     pub items: u32,
     /// Share of uniform exploration in what is drawn, where there is some.
     pub epsilon: f32,

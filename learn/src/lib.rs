@@ -24,6 +24,7 @@ pub mod gae;
 pub mod gaussian;
 pub mod gpae;
 pub mod gru;
+pub mod hasac;
 pub mod held;
 pub mod host_replay;
 pub mod init;
@@ -66,6 +67,8 @@ mod tests_coma;
 mod tests_credit;
 #[cfg(test)]
 mod tests_fop;
+#[cfg(test)]
+mod tests_hasac;
 #[cfg(test)]
 mod tests_host_replay;
 #[cfg(test)]
@@ -120,6 +123,7 @@ pub fn actor_network(config: &config::Config, sizes: &sizes::Sizes) -> net::Netw
         }
         config::Algo::Dae => dae::networks(config, sizes).actor,
         config::Algo::Gpae => gpae::networks(config, sizes).actor,
+        config::Algo::Hasac => hasac::policies(config, sizes),
         _ => agents::network(config, sizes),
     }
 }
@@ -130,7 +134,7 @@ pub fn actor_network(config: &config::Config, sizes: &sizes::Sizes) -> net::Netw
 /// [`LearnError`]: what does not fit the configuration.
 pub fn settle(gpu: &Gpu, config: &config::Config) -> Result<config::Config, LearnError> {
     let mut config = config.clone();
-    if config.algo.decomposes_values() && config.replay == 0 {
+    if config.algo.replays() && config.replay == 0 {
         let spec = merit_sim::registry::spec(&config.env, &ppo::options(&config)?)?;
         config.replay = replay::largest(gpu, &config, &spec);
     }
@@ -147,7 +151,7 @@ pub fn make(gpu: &Gpu, config: &config::Config) -> Result<Box<dyn learner::Learn
     // Before any device memory is asked for: a wrong size would fail there less readably.
     let spec = merit_sim::registry::spec(&config.env, &ppo::options(config)?)?;
     sizes::Sizes::new(config, &spec)?;
-    let env = if config.algo.decomposes_values() {
+    let env = if config.algo.replays() {
         q_learning::train_env(gpu, config)?
     } else {
         ppo::train_env(gpu, config)?
@@ -164,5 +168,6 @@ pub fn make(gpu: &Gpu, config: &config::Config) -> Result<Box<dyn learner::Learn
         }
         Algo::MeQmix | Algo::MeQplex => Box::new(me_igm::MeIgm::new(gpu, config, env)?),
         Algo::Fop => Box::new(fop::Fop::new(gpu, config, env)?),
+        Algo::Hasac => Box::new(hasac::Hasac::new(gpu, config, env)?),
     })
 }

@@ -190,6 +190,11 @@ pub struct Network {
     /// First word of a Gaussian policy's `log_std`, a number per output (`ppo_family.md` §1.5): the head gives the means, the
     /// deviations are the same whatever is observed.
     pub log_std: Option<usize>,
+    /// Networks like this one that lie one behind another among a member's words, the first of them here: one of each agent, or 1 where
+    /// the agents share it.
+    pub copies: usize,
+    /// The input is taken less its mean, over its deviation (`me_igm.md` §11).
+    pub normalised: bool,
 }
 
 impl Network {
@@ -203,6 +208,8 @@ impl Network {
             layers: vec![a, b, head],
             apart: None,
             log_std: None,
+            copies: 1,
+            normalised: false,
         }
     }
 
@@ -215,6 +222,8 @@ impl Network {
             layers: vec![a, head],
             apart: None,
             log_std: None,
+            copies: 1,
+            normalised: false,
         }
     }
 
@@ -225,6 +234,8 @@ impl Network {
             layers: vec![Dense::new(first, trunk.hidden(), outputs)],
             apart: None,
             log_std: None,
+            copies: 1,
+            normalised: false,
         }
     }
 
@@ -254,6 +265,8 @@ impl Network {
                 norms: vec![],
             }),
             log_std: None,
+            copies: 1,
+            normalised: false,
         }
     }
 
@@ -299,6 +312,8 @@ impl Network {
                 norms,
             }),
             log_std: None,
+            copies: 1,
+            normalised: false,
         }
     }
 
@@ -309,6 +324,40 @@ impl Network {
             self.log_std = Some(self.end().next_multiple_of(UNIFORM_WORDS));
         }
         self
+    }
+
+    /// The same with weights of its own for each of so many agents, each set where a uniform binding may begin.
+    pub fn of_each(mut self, agents: usize) -> Self {
+        self.copies = agents;
+        self
+    }
+
+    /// Words from one copy to the next.
+    pub fn copy_stride(&self) -> usize {
+        let first = self.trunk.as_ref().map_or(&self.layers[0], |t| &t.embed);
+        (self.end_of_first() - first.kernel).next_multiple_of(UNIFORM_WORDS)
+    }
+
+    /// The network of agent `i` alone. None that embeds state and actions apart has copies.
+    pub fn copy(&self, i: usize) -> Self {
+        let by = i * self.copy_stride();
+        let moved = |layer: &Dense| Dense {
+            kernel: layer.kernel + by,
+            bias: layer.bias + by,
+            ..*layer
+        };
+        Self {
+            trunk: self.trunk.as_ref().map(|t| Trunk {
+                embed: moved(&t.embed),
+                input: moved(&t.input),
+                recurrent: moved(&t.recurrent),
+            }),
+            layers: self.layers.iter().map(moved).collect(),
+            apart: None,
+            log_std: self.log_std.map(|first| first + by),
+            copies: 1,
+            normalised: self.normalised,
+        }
     }
 
     pub fn head(&self) -> &Dense {
@@ -335,8 +384,16 @@ impl Network {
         self.head().outputs
     }
 
-    /// The word after its last.
+    /// The word after its last, or the last copy's.
     pub fn end(&self) -> usize {
+        match self.copies {
+            1 => self.end_of_first(),
+            copies => (copies - 1) * self.copy_stride() + self.end_of_first(),
+        }
+    }
+
+    /// The same of the first copy alone.
+    pub fn end_of_first(&self) -> usize {
         self.log_std_words()
             .map_or_else(|| self.head().end(), |words| words.end)
     }
@@ -347,14 +404,21 @@ impl Network {
     }
 
     /// Orthogonal kernels: hidden layers with gain √2 (2 behind a GRU), the head with `head_gain`; biases are 0.
-    /// `stream` is the first of sixteen that the network draws from.
+    /// `stream` is the first of sixteen that the network draws from, and every copy.
     pub fn initialise(&self, words: &mut [f32], seed: u64, stream: u32, head_gain: f64) {
+        if self.copies > 1 {
+            for i in 0..self.copies {
+                let stream = stream + 16 * i as u32;
+                self.copy(i).initialise(words, seed, stream, head_gain);
+            }
+            return;
+        }
         let root = std::f64::consts::SQRT_2;
         let gain = if self.trunk.is_some() { 2.0 } else { root };
         self.initialise_with(words, seed, stream, [root, gain, head_gain]);
     }
 
-    /// The same with `gains` of the dense layer in front of a GRU, of hidden layers, and of the head.
+    /// The same with `gains` of the dense layer in front of a GRU and of embeddings, of hidden layers, and of the head.
     pub fn initialise_with(
         &self,
         words: &mut [f32],
@@ -424,8 +488,12 @@ impl Network {
         }
     }
 
-    /// Name, place and shape of every array.
+    /// Name, place and shape of every array; those of copies have their number behind `name`.
     pub fn arrays(&self, name: &str) -> Vec<(String, Range<usize>, Vec<usize>)> {
+        if self.copies > 1 {
+            let of_copy = |i: usize| self.copy(i).arrays(&format!("{name}_{i}"));
+            return (0..self.copies).flat_map(of_copy).collect();
+        }
         let mut arrays = Vec::new();
         for (i, layer) in self.layers.iter().enumerate() {
             arrays.extend(layer.arrays(&format!("{name}.dense_{i}")));

@@ -28,7 +28,8 @@ pub struct OffPolicy {
     pub env: Box<dyn VecEnv>,
     pub ticks: Ticks,
     pub replay: Replay,
-    itself: Itself,
+    /// What the policy is told of itself, where it is one network of all agents.
+    itself: Option<Itself>,
     policy: Policy,
     memory: Option<Memory>,
     timestamps: Timestamps,
@@ -96,7 +97,8 @@ impl OffPolicy {
         let context = context(gpu, config, &sizes, &ticks, params, stride);
         let seeds = config.seeds_from(config.seed);
         let io = env.io().clone();
-        let itself = Itself::new(&context, config, &io);
+        let told = config.algo.decomposes_values();
+        let itself = told.then(|| Itself::new(&context, config, &io));
         let memory = network
             .trunk
             .map(|t| Memory::new(gpu, sizes.rows(), t.hidden(), 1));
@@ -118,7 +120,7 @@ impl OffPolicy {
                 carried: &carried,
             }),
             Behaviour {
-                itself: Some(&itself),
+                itself: itself.as_ref(),
                 choice,
             },
         );
@@ -167,7 +169,7 @@ impl OffPolicy {
         falling(from, to, over, self.env_steps())
     }
 
-    /// ε of the coming update (`value_decomposition.md` §3).
+    /// ε of the coming update (`value_decomposition.md` §3). Who learns from transitions draws uniformly until it learns (`me_igm.md` §11).
     pub fn epsilon(&self) -> f64 {
         self.epsilon_at(self.env_steps())
     }
@@ -175,6 +177,9 @@ impl OffPolicy {
     /// ε in front of environment step `steps` of a member.
     pub fn epsilon_at(&self, steps: u64) -> f64 {
         let c = &self.config;
+        if self.replay.sizes.window > 0 {
+            return f64::from(u8::from(steps < c.learning_starts));
+        }
         falling(c.epsilon_start, c.epsilon_finish, c.epsilon_anneal, steps)
     }
 
@@ -247,6 +252,7 @@ impl OffPolicy {
                 correction_1,
                 correction_2,
                 anneal: anneal as f32,
+                items: (first + steps as u64) as u32,
                 ..Tick::default()
             };
             self.ticks.set(self.gradient_tick(i), tick);
@@ -295,7 +301,9 @@ impl OffPolicy {
 
     /// Chooses the actions of step `t` of the rollout and does them.
     pub fn record_step(&self, to: &mut Recorder, t: usize) {
-        self.itself.record(to, t);
+        if let Some(itself) = &self.itself {
+            itself.record(to, t);
+        }
         self.policy.record(to, t);
         self.env.record_step(to.pass(), self.slot(t));
         to.launches += u64::from(self.env.dispatches_per_step());

@@ -352,6 +352,16 @@ pub(crate) fn others_constants(
         .uint("TOLD", binding)
 }
 
+/// Sets of weights: one of a member, or of each of its agents.
+fn networks(c: &Context<'_>, net: &Network) -> usize {
+    c.sizes.members * net.copies
+}
+
+/// Rows of a step that one set of weights is for.
+fn rows_of_one(c: &Context<'_>, net: &Network) -> usize {
+    c.sizes.member_rows() / net.copies
+}
+
 fn constants(c: &Context<'_>, net: &Network) -> Constants {
     let blocks = Blocks::new(c, net);
     let (rows, columns) = (tile_rows(c, net), patch_columns(c, net));
@@ -362,9 +372,11 @@ fn constants(c: &Context<'_>, net: &Network) -> Constants {
     // Where one member's weights are bound, places count from their first word.
     let weights = blocks.map_or(0..0, |b| b.weights);
     let mut constants = Constants::default()
-        .uint("MEMBERS", c.sizes.members)
-        .uint("RPM", c.sizes.member_rows())
-        .uint("STRIDE", c.stride)
+        .uint("MEMBERS", networks(c, net))
+        .uint("RPM", rows_of_one(c, net))
+        .uint("APART", net.copies)
+        .flag("NORM", net.normalised)
+        .uint("STRIDE", c.stride / net.copies)
         .uint("HIDDEN", net.hidden())
         .uint("OUT", net.outputs())
         .uint("N", net.outputs())
@@ -431,7 +443,7 @@ impl Blocks {
                 && words.start.is_multiple_of(UNIFORM_WORDS)
         };
         // In whole vectors of 4.
-        let from = |start: usize| start..start + (net.end() - start).next_multiple_of(4);
+        let from = |start: usize| start..start + (net.end_of_first() - start).next_multiple_of(4);
         let whole = Self {
             weights: from(first.kernel),
             inputs: vec![],
@@ -476,9 +488,10 @@ impl Blocks {
         )
     }
 
-    /// Member `p`'s blocks of the first kernel.
+    /// Blocks of the first kernel of the set of weights `p`.
     fn regions(&self, c: &Context<'_>, net: &Network, p: usize) -> Vec<Region> {
-        let (first, hidden) = (p * c.stride + net.layers[0].kernel, net.hidden());
+        let stride = c.stride / net.copies;
+        let (first, hidden) = (p * stride + net.layers[0].kernel, net.hidden());
         let inputs = self.inputs.iter();
         inputs
             .map(|k| c.params.part(first + k.start * hidden, k.len() * hidden))
@@ -514,8 +527,8 @@ impl Tiles {
             .chain(told)
             .collect();
         let files = [files, &[inputs.source()]].concat();
-        let tiles = c.sizes.member_rows().div_ceil(tile_rows(c, net));
-        let members = c.sizes.members;
+        let tiles = rows_of_one(c, net).div_ceil(tile_rows(c, net));
+        let members = networks(c, net);
         let Some(blocks) = Blocks::new(c, net) else {
             let binds = [&[Bind::Tick(c.ticks), Bind::Read(c.params)], &binds[..]].concat();
             let sources = [&[TICK, ACTIVATION, MLP], &files[..]].concat();
@@ -530,9 +543,10 @@ impl Tiles {
         let sources = [&[TICK, ACTIVATION, MLP_ROW, &first_layer], &files[..]].concat();
         let mut kernels: Vec<Kernel> = Vec::new();
         for p in 0..members {
-            let weights = c
-                .params
-                .part(p * c.stride + blocks.weights.start, blocks.weights.len());
+            let weights = c.params.part(
+                p * (c.stride / net.copies) + blocks.weights.start,
+                blocks.weights.len(),
+            );
             let parts = blocks.regions(c, net, p);
             let parts: Vec<_> = parts.iter().map(Bind::Uniform).collect();
             let who = c

@@ -209,7 +209,7 @@ impl Summary {
             steps: after.step,
             total_steps: after.step * after.members.len() as u64,
             updates: after.update,
-            replay: config.algo.decomposes_values().then_some(config.replay),
+            replay: config.algo.replays().then_some(config.replay),
             win_rate_before: before.mean(|m| m.win_rate),
             win_rate_after: after.mean(|m| m.win_rate),
             return_before: before.mean(|m| m.mean_return),

@@ -11,7 +11,7 @@ use merit_sim::registry::{Batch as Environments, Driver};
 
 use crate::LearnError;
 use crate::burn_device::Flat;
-use crate::config::{Config, ReplayUnit, RnnReset};
+use crate::config::{Algo, Config, ReplayUnit, RnnReset};
 use crate::dense::{Live, Rows, Shape};
 use crate::kernel::{Bind, Constants, Kernel, Recorder};
 use crate::minibatch::FEISTEL;
@@ -20,6 +20,7 @@ use crate::sizes::Sizes;
 
 const TICK: &str = include_str!("../../shaders/learn/tick.wgsl");
 const RNG: &str = include_str!("../../shaders/common/rng.wgsl");
+pub(crate) const TRANSITIONS: &str = include_str!("../../shaders/learn/transitions.wgsl");
 pub(crate) const EPISODES: &str = include_str!("../../shaders/learn/episodes.wgsl");
 
 /// Workgroups of the gathering kernels at most: enough for any device, few enough that a dispatch is one.
@@ -39,6 +40,8 @@ pub struct ReplaySizes {
     pub max_steps: usize,
     /// Whole rollouts in place of episodes: what their last slot holds stands behind their last step.
     pub rollouts: bool,
+    /// Single transitions in place of episodes: the steps of their window at most; else 0.
+    pub window: usize,
 }
 
 impl ReplaySizes {
@@ -69,6 +72,19 @@ impl ReplaySizes {
                 config.envs as u64 * ((1 << 31) - 1)
             )));
         }
+        let window = match config.algo {
+            Algo::Hasac => config.n_step,
+            _ => 0,
+        };
+        let first = config
+            .learning_starts
+            .max((config.envs * config.rollout) as u64);
+        if window > 0 && first < config.batch as u64 {
+            return Err(LearnError::Config(format!(
+                "batch = {}: a gradient step needs as many transitions, and the first has {first}; set learning_starts to {} or more",
+                config.batch, config.batch
+            )));
+        }
         let rollouts = config.replay_unit == ReplayUnit::Rollouts;
         if rollouts && config.rollout < 2 {
             return Err(LearnError::Config(format!(
@@ -89,10 +105,10 @@ impl ReplaySizes {
         // Rows of a slot times slots in whole chunks of weight gradients.
         let quantum = 256 / gcd(256, config.batch);
         // Some references count one step more than the limit says.
-        let slots = if rollouts {
-            config.rollout
-        } else {
-            spec.max_steps + 2
+        let slots = match (rollouts, window) {
+            (true, _) => config.rollout,
+            (false, 0) => spec.max_steps + 2,
+            _ => 1,
         };
         Ok(Self {
             capacity,
@@ -102,6 +118,7 @@ impl ReplaySizes {
                 capacity / spec.max_steps + 2
             },
             rollouts,
+            window,
             batch: config.batch,
             slots: slots.next_multiple_of(quantum),
             max_steps: spec.max_steps,
@@ -143,14 +160,25 @@ pub fn environments(config: &Config, replay: &ReplaySizes) -> Environments {
 /// The replay of the published code, in episodes (`value_decomposition.md` §10).
 const EPISODES_WANTED: u64 = 5_000;
 
-/// Environment steps of [`EPISODES_WANTED`] episodes, however long; more where the environments alone need more.
+/// HASAC's replay, in transitions (`me_igm.md` §11).
+const TRANSITIONS_WANTED: u64 = 1_000_000;
+
+/// Environment steps of [`EPISODES_WANTED`] episodes, however long, or of [`TRANSITIONS_WANTED`]; more where the environments alone need more.
 fn most_steps(config: &Config, spec: &EnvSpec) -> u64 {
     let least = least_steps(config, spec) * config.envs;
-    (EPISODES_WANTED * spec.max_steps as u64).max(least as u64)
+    let wanted = match config.algo {
+        Algo::Hasac => TRANSITIONS_WANTED,
+        _ => EPISODES_WANTED * spec.max_steps as u64,
+    };
+    wanted.max(least as u64)
 }
 
 /// Steps of an environment that the ring must have: what is collected next, the longest episode and what is seen behind it.
 fn least_steps(config: &Config, spec: &EnvSpec) -> usize {
+    if config.algo == Algo::Hasac {
+        // What is seen behind the newest step takes the place of the oldest.
+        return config.rollout.max(config.batch.div_ceil(config.envs)) + 1;
+    }
     match config.replay_unit {
         ReplayUnit::Episodes => config.rollout + spec.max_steps + 2,
         // What is seen behind a rollout takes the place of the oldest's first step.
@@ -197,15 +225,17 @@ pub struct Replay {
     ends: Region,
     /// `[P, E, 2] u32`: episodes so far, and the first that is there.
     counts: Region,
-    kept_obs: Region,
-    kept_state: Region,
+    /// `[KEPT, P, E, A, D]`
+    pub kept_obs: Region,
+    /// `[KEPT, P, E, S]`
+    pub kept_state: Region,
     /// `[P, B, 4] u32`
     pub drawn: Region,
     keep: Kernel,
     index: Kernel,
     draw: Kernel,
+    draw_groups: [usize; 3],
     envs: usize,
-    members: usize,
 }
 
 impl Replay {
@@ -231,6 +261,7 @@ impl Replay {
             .uint("STATE_WORDS", s.state)
             .uint("MAX_STEPS", sizes.max_steps)
             .uint("KEPT", sizes.kept)
+            .uint("WINDOW", sizes.window)
             .flag("ROLLOUTS", sizes.rollouts);
         let keep = [
             Bind::Tick(c.ticks),
@@ -262,8 +293,23 @@ impl Replay {
         let keep = kernel("keep_ends", &[TICK, file], &keep);
         let file = include_str!("../../shaders/learn/index_episodes.wgsl");
         let index = kernel("index_episodes", &[TICK, file], &index);
-        let file = include_str!("../../shaders/learn/draw_episodes.wgsl");
-        let draw = kernel("draw_episodes", &[TICK, RNG, FEISTEL, file], &draw);
+        let (draw, draw_groups) = if sizes.window > 0 {
+            let transitions = [
+                Bind::Tick(c.ticks),
+                Bind::Read(&io.terminated),
+                Bind::Read(&io.truncated),
+                Bind::Read(keys),
+                Bind::Write(&drawn),
+            ];
+            let file = include_str!("../../shaders/learn/draw_transitions.wgsl");
+            let files = [TICK, RNG, FEISTEL, TRANSITIONS, file];
+            let draw = kernel("draw_transitions", &files, &transitions);
+            (draw, [sizes.batch.div_ceil(64), s.members, 1])
+        } else {
+            let file = include_str!("../../shaders/learn/draw_episodes.wgsl");
+            let draw = kernel("draw_episodes", &[TICK, RNG, FEISTEL, file], &draw);
+            (draw, [s.members, 1, 1])
+        };
         Self {
             sizes,
             ends,
@@ -274,8 +320,8 @@ impl Replay {
             keep,
             index,
             draw,
+            draw_groups,
             envs,
-            members: s.members,
         }
     }
 
@@ -292,7 +338,7 @@ impl Replay {
     }
 
     pub fn record_draw(&self, to: &mut Recorder, tick: usize) {
-        self.draw.record(to, tick, [self.members, 1, 1]);
+        self.draw.record(to, tick, self.draw_groups);
     }
 
     /// What a checkpoint needs beside the ring: name, region, shape, whether whole numbers.
@@ -329,7 +375,12 @@ impl Replay {
                 s.rows() * s.actions.mask(),
                 false,
             ),
-            ("replay.actions", &io.actions, s.rows(), true),
+            (
+                "replay.actions",
+                &io.actions,
+                s.rows() * s.actions.words(),
+                true,
+            ),
             ("replay.reward", &io.reward, s.rows(), false),
             ("replay.terminated", &io.terminated, envs, false),
             ("replay.truncated", &io.truncated, envs, false),

@@ -4,6 +4,7 @@ use merit_sim::env::{ActionSpace, EnvSpec};
 
 use crate::LearnError;
 use crate::config::{Algo, Config, CriticActions, Init, Network, Optimiser, ReplayUnit};
+use crate::net::UNIFORM_WORDS;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
@@ -83,6 +84,25 @@ impl Sizes {
                     .into(),
             );
         }
+        if config.algo == Algo::Hasac {
+            if config.network != Network::Ff {
+                return wrong(
+                    "network = \"gru\": hasac learns from transitions, and its policies remember nothing; set network = \"ff\"".into(),
+                );
+            }
+            if !config.batch.is_multiple_of(UNIFORM_WORDS) {
+                return wrong(format!(
+                    "batch = {}: hasac needs a multiple of {UNIFORM_WORDS}; {} is the next",
+                    config.batch,
+                    config.batch.next_multiple_of(UNIFORM_WORDS)
+                ));
+            }
+            if config.replay_unit == ReplayUnit::Rollouts {
+                return wrong(
+                    "replay_unit = \"rollouts\": hasac learns from transitions; leave replay_unit = \"episodes\"".into(),
+                );
+            }
+        }
         if config.total_steps < (config.envs * config.rollout) as u64 {
             return wrong(format!(
                 "total_steps = {}: one update takes envs * rollout = {} steps",
@@ -105,7 +125,7 @@ impl Sizes {
             sequences: 0,
             reuse: config.rollouts_kept(),
         };
-        if config.algo.decomposes_values() {
+        if config.algo.replays() {
             crate::replay::ReplaySizes::new(config, spec)?;
             return match spec.actions {
                 ActionSpace::Discrete(_) => Ok(sizes),

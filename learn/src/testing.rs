@@ -17,6 +17,7 @@ use crate::dae::Dae;
 use crate::decomposition::HyperNet;
 use crate::fop::Fop;
 use crate::gpae::Gpae;
+use crate::hasac::Hasac;
 use crate::ippo::Ippo;
 use crate::kernel::Recorder;
 use crate::learner::Learner;
@@ -157,7 +158,7 @@ pub fn config(algo: Algo) -> Config {
 
 pub fn toy(config: &Config) -> Box<dyn VecEnv> {
     let seeds = config.seeds_from(config.seed);
-    let slots = if config.algo.decomposes_values() {
+    let slots = if config.algo.replays() {
         config.replay as usize / config.envs
     } else {
         config.rollouts_kept() * (config.rollout + 1)
@@ -190,6 +191,7 @@ pub fn learner(config: &Config) -> Box<dyn Learner> {
         Algo::Gpae => Gpae::new(gpu, config, env).map(|l| Box::new(l) as _),
         Algo::MeQmix | Algo::MeQplex => MeIgm::new(gpu, config, env).map(|l| Box::new(l) as _),
         Algo::Fop => Fop::new(gpu, config, env).map(|l| Box::new(l) as _),
+        Algo::Hasac => Hasac::new(gpu, config, env).map(|l| Box::new(l) as _),
         _ => DoubleQ::new(gpu, config, env).map(|l| Box::new(l) as _),
     };
     made.expect("a small run fits")

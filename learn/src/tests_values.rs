@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use merit_sim::env::EnvIo;
+
 use crate::config::{Algo, Config, EntropyEstimate, Network as Kind, SoftNext, Transform};
 use crate::decomposition::HyperNet;
 use crate::kernel::Tick;
@@ -110,23 +112,28 @@ pub(crate) fn unpadded(rows: &crate::dense::Rows, columns: usize) -> Vec<f64> {
 #[derive(Default)]
 pub(crate) struct History {
     /// By step: what was seen in front of it, done, allowed and paid.
-    obs: Vec<Vec<f64>>,
-    state: Vec<Vec<f64>>,
-    avail: Vec<Vec<f64>>,
-    actions: Vec<Vec<u32>>,
-    reward: Vec<Vec<f64>>,
+    pub obs: Vec<Vec<f64>>,
+    pub state: Vec<Vec<f64>>,
+    pub avail: Vec<Vec<f64>>,
+    pub actions: Vec<Vec<u32>>,
+    pub reward: Vec<Vec<f64>>,
+    pub agent_done: Vec<Vec<f64>>,
     /// By step and environment: over, cut, and what a cut episode ended with.
-    ends: Vec<Vec<(bool, bool)>>,
-    finals: BTreeMap<(usize, usize), (Vec<f64>, Vec<f64>)>,
+    pub ends: Vec<Vec<(bool, bool)>>,
+    pub finals: BTreeMap<(usize, usize), (Vec<f64>, Vec<f64>)>,
 }
 
 impl History {
-    /// Steps one by one, and reads everything after each.
     pub fn collect(learner: &mut Either, steps: usize) -> Self {
+        let io = learner.q().run.env.io().clone();
+        let capacity = learner.q().run.replay.sizes.capacity;
+        Self::watch(&io, capacity, steps, || learner.update())
+    }
+
+    /// Steps one by one, and reads everything after each.
+    pub fn watch(io: &EnvIo, capacity: usize, steps: usize, mut update: impl FnMut()) -> Self {
         let mut history = Self::default();
         for step in 0..steps {
-            let io = learner.q().run.env.io().clone();
-            let capacity = learner.q().run.replay.sizes.capacity;
             let slot = step % capacity;
             let at = |region: &merit_sim::gpu::Region| {
                 let words = region.size as usize / 4 / capacity;
@@ -135,9 +142,10 @@ impl History {
             history.obs.push(read(&at(&io.obs)));
             history.state.push(read(&at(&io.state)));
             history.avail.push(read(&at(&io.avail)));
-            learner.update();
+            update();
             history.actions.push(words_u32(&at(&io.actions)));
             history.reward.push(read(&at(&io.reward)));
+            history.agent_done.push(read(&at(&io.agent_done)));
             let (over, cut) = (read(&at(&io.terminated)), read(&at(&io.truncated)));
             let (obs, state) = (read(&io.final_obs), read(&io.final_state));
             let envs = over.len();

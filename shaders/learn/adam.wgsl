@@ -1,6 +1,6 @@
 // Global-norm clipping and Adam, per member and optimiser, in place: three passes.
 // Constants: MEMBERS, STRIDE, CHUNKS, GROUPS (optimisers), FIRST and LENGTH (words of each, arrays), BETA_1, BETA_2, EPSILON,
-// MAX_NORM (of each, an array), RMSPROP (no moment and no correction: the gradient over the root of its mean square), RADAM (a second
+// MAX_NORM (of each, an array), FROM, UNTIL and FROM_GROUP (the words and the first optimiser that a dispatch is for), RMSPROP (no moment and no correction: the gradient over the root of its mean square), RADAM (a second
 // correction of 0: no variance). After tick.
 
 @group(0) @binding(0) var<uniform> tick: Tick;
@@ -15,8 +15,8 @@
 // Adds the chunks of the weight gradients in the order of the rows.
 @compute @workgroup_size(64)
 fn sum_chunks(@builtin(global_invocation_id) id: vec3<u32>) {
-    if (id.x >= STRIDE) { return; }
-    let i = id.y * STRIDE + id.x;
+    if (FROM + id.x >= UNTIL) { return; }
+    let i = id.y * STRIDE + FROM + id.x;
     var sum = 0.0;
     for (var c = 0u; c < CHUNKS; c++) { sum += partials[c * MEMBERS * STRIDE + i]; }
     grads[i] = sum;
@@ -27,11 +27,12 @@ var<workgroup> partial: array<f32, 256>;
 @compute @workgroup_size(256)
 fn global_norm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let member = group.y;
+    let optimiser = FROM_GROUP + group.x;
     var first = FIRST;
     var length = LENGTH;
-    let begin = member * STRIDE + first[group.x];
+    let begin = member * STRIDE + first[optimiser];
     var sum = 0.0;
-    for (var i = lane; i < length[group.x]; i += 256u) {
+    for (var i = lane; i < length[optimiser]; i += 256u) {
         let g = grads[begin + i];
         sum += g * g;
     }
@@ -41,17 +42,18 @@ fn global_norm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocatio
         if (lane < half) { partial[lane] += partial[lane + half]; }
         workgroupBarrier();
     }
-    if (lane == 0u) { norms[member * GROUPS + group.x] = sqrt(partial[0]); }
+    if (lane == 0u) { norms[member * GROUPS + optimiser] = sqrt(partial[0]); }
 }
 
 @compute @workgroup_size(64)
 fn adam(@builtin(global_invocation_id) id: vec3<u32>) {
-    if (id.x >= STRIDE) { return; }
+    let word = FROM + id.x;
+    if (word >= UNTIL) { return; }
     let member = id.y;
     var optimiser = 0u;
     var first = FIRST;
-    for (var o = 1u; o < GROUPS; o++) { if (id.x >= first[o]) { optimiser = o; } }
-    let i = member * STRIDE + id.x;
+    for (var o = 1u; o < GROUPS; o++) { if (word >= first[o]) { optimiser = o; } }
+    let i = member * STRIDE + word;
     let norm = norms[member * GROUPS + optimiser];
     var g = grads[i];
     var bounds = MAX_NORM;

@@ -42,16 +42,35 @@ fn input(row: u32, k: u32) -> f32 {
 // The same of four rows; 0 from `end` on.
 fn inputs_4(row: vec4<u32>, k: u32, end: u32) -> vec4<f32> {
     if (k >= end) { return vec4<f32>(); }
-    return vec4(input(row.x, k), input(row.y, k), input(row.z, k), input(row.w, k));
+    let x = vec4(input(row.x, k), input(row.y, k), input(row.z, k), input(row.w, k));
+    if (!NORM) { return x; }
+    return (x - mean) * scale;
+}
+
+/// What is taken off the inputs of each row and what they are multiplied by, where NORM (gather_seen.wgsl has the same).
+var<private> mean: vec4<f32>;
+var<private> scale: vec4<f32>;
+
+fn normal(row: vec4<u32>) {
+    var sum = vec4<f32>();
+    for (var k = 0u; k < IN; k++) { sum += vec4(input(row.x, k), input(row.y, k), input(row.z, k), input(row.w, k)); }
+    mean = sum / f32(IN);
+    var square = vec4<f32>();
+    for (var k = 0u; k < IN; k++) {
+        let x = vec4(input(row.x, k), input(row.y, k), input(row.z, k), input(row.w, k)) - mean;
+        square += x * x;
+    }
+    scale = inverseSqrt(square / f32(IN) + 1e-5);
 }
 
 // `first`: row of the inputs at which the member's rows begin; `row_0`: the workgroup's first row within the member.
 fn mlp(member: u32, first: u32, row_0: u32, lane: u32) {
     // Rows beyond the last repeat it and are never written out.
-    let row = first + min(row_0 + lane + vec4(0u, WG, 2u * WG, 3u * WG), vec4(RPM - 1u));
+    let row = first + min(row_0 + lane + vec4(0u, WG, 2u * WG, 3u * WG), vec4(RPM - 1u)) * APART;
     var acc: array<mat4x4<f32>, H4>;
     var hidden: array<mat4x4<f32>, H4>;
     for (var j = 0u; j < H4; j++) { acc[j] = same(weights[B1 / 4u + j]); }
+    if (NORM) { normal(row); }
     first_layer(row, &acc);
     for (var j = 0u; j < H4; j++) {
         hidden[j] = activate_rows(acc[j]);

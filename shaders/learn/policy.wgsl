@@ -5,13 +5,17 @@
 
 @compute @workgroup_size(WG)
 fn policy(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let member = member_of(group.y);
-    let first = (tick.slot * MEMBERS + member) * RPM;
-    mlp(member, first, group.x * ROWS, lane);
+    // Where agents have weights of their own: whose, among the member's agents.
+    let owner = member_of(group.y);
+    let member = owner / APART;
+    let agent = owner % APART;
+    let slots = MEMBERS * RPM;
+    let base = member * APART * RPM;
+    mlp(owner, tick.slot * slots + base + agent, group.x * ROWS, lane);
     for (var r = lane; r < ROWS; r += WG) {
-        let row = group.x * ROWS + r;
-        if (row >= RPM) { return; }
-        let out = (tick.step * MEMBERS + member) * RPM + row;
-        log_probs[out] = act(member, r, row, first + row, out);
+        if (group.x * ROWS + r >= RPM) { return; }
+        let row = (group.x * ROWS + r) * APART + agent;
+        let out = tick.step * slots + base + row;
+        log_probs[out] = act(member, r, row, tick.slot * slots + base + row, out);
     }
 }
