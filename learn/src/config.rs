@@ -803,7 +803,7 @@ fn presets(env: &str, algo: &str) -> Result<Vec<Layer>, ConfigError> {
             format!("{env}.value_decomposition"),
         ],
         // Rewards and states of a family suit whoever learns a joint value.
-        "fop" => vec![
+        "fop" | "hasac" => vec![
             format!("{family}.value_decomposition"),
             format!("{env}.value_decomposition"),
         ],

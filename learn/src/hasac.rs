@@ -16,7 +16,7 @@
 //! ```
 //!
 //! A discrete action is one-hot, drawn as the largest of the logits with Gumbel noise; on the way back the softmax of the same sums stands in its
-//! place. A batch is laid out agent by agent, `[A, P, B, …]`, so that each policy's rows are one piece of memory.
+//! place. A continuous one is tanh of normal numbers, whose noise stays the same on the way back. A batch is laid out agent by agent, `[A, P, B, …]`, so that each policy's rows are one piece of memory.
 
 use std::collections::BTreeMap;
 
@@ -33,6 +33,7 @@ use crate::kernel::{Bind, Constants, Kernel, Recorder};
 use crate::learner::{Checkpoint, Learner, MemberReport, Timing};
 use crate::net::{Network, UNIFORM_WORDS};
 use crate::off_policy::{self, OffPolicy};
+use crate::policy::SQUASHED;
 use crate::ppo::keys;
 use crate::replay::{ReplaySizes, TRANSITIONS};
 use crate::rng::Purpose;
@@ -62,11 +63,14 @@ impl Draw {
     pub const ALL: [Self; 4] = [Self::Next, Self::Before, Self::Trial, Self::After];
 }
 
-/// The policies' networks, two hidden layers each: logits of the actions.
+/// The policies' networks, two hidden layers each: logits of the actions, or means and logarithms of deviations of their numbers.
 pub fn policies(config: &Config, sizes: &Sizes) -> Network {
-    let net = Network::feed_forward(0, sizes.obs, config.hidden, sizes.outputs());
+    let squashed = matches!(sizes.actions, ActionSpace::Continuous(_));
+    let outputs = sizes.outputs() * if squashed { 2 } else { 1 };
+    let net = Network::feed_forward(0, sizes.obs, config.hidden, outputs);
     Network {
         normalised: config.feature_norm,
+        squashed,
         ..net.of_each(sizes.agents)
     }
 }
@@ -113,7 +117,7 @@ pub struct Batch {
     pub seen: Rows,
     /// `[2, A, P, B, N]`: what they may do.
     pub allowed: Region,
-    /// `[2, P, B, S + A · N]`: states and actions, one-hot.
+    /// `[2, P, B, S + A · N]`: states and actions, one-hot or numbers.
     pub joint: Rows,
     /// `[P, B, 2]`: R, and γ^n' or 0.
     pub outcomes: Region,
@@ -133,13 +137,13 @@ pub struct Policies {
     turns: Vec<Steps>,
     now: Vec<Stack>,
     next: Vec<Stack>,
-    /// `[2, A, P, B, N]`
+    /// `[2, A, P, B, N]`, or 2 K numbers
     pub logits: Region,
-    /// `[A, P, B, N]`
+    /// `[A, P, B, N]`, the same
     pub logits_grad: Region,
     /// `[draws, A, P, B]`
     pub log_probs: Region,
-    /// `[draws, A, P, B] u32`
+    /// `[draws, A, P, B] u32`: discrete actions.
     pub chosen: Region,
     draw_all: [Kernel; 2],
     /// Of each agent, in its turn and after it.
@@ -698,7 +702,16 @@ impl<'a> Parts<'a> {
             .clone()
             .uint("COLUMNS", critics.nets[0].inputs())
             .uint("JOINT", batch.joint.stride);
-        let file = include_str!("../../shaders/learn/hasac_categorical.wgsl");
+        let (density, file) = match s.actions {
+            ActionSpace::Discrete(_) => (
+                "",
+                include_str!("../../shaders/learn/hasac_categorical.wgsl"),
+            ),
+            ActionSpace::Continuous(_) => (
+                SQUASHED,
+                include_str!("../../shaders/learn/hasac_gaussian.wgsl"),
+            ),
+        };
         // Compiled once for all agents and draws.
         let kernel = |entry: &str, like: Option<&Kernel>, who: &Region| {
             let binds = [
@@ -715,7 +728,7 @@ impl<'a> Parts<'a> {
                 Bind::Read(&self.share),
                 Bind::Write(&logits_grad),
             ];
-            let files = [TICK, RNG, HASAC, file];
+            let files = [TICK, RNG, HASAC, density, file];
             match like {
                 None => Kernel::new(gpu, entry, &constants, &files, &binds),
                 Some(kernel) => kernel.rebound(gpu, &binds),

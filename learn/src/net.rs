@@ -195,6 +195,8 @@ pub struct Network {
     pub copies: usize,
     /// The input is taken less its mean, over its deviation (`me_igm.md` §11).
     pub normalised: bool,
+    /// Its outputs are means and behind them logarithms of deviations, of numbers that tanh squashes (`me_igm.md` §11).
+    pub squashed: bool,
 }
 
 impl Network {
@@ -210,6 +212,7 @@ impl Network {
             log_std: None,
             copies: 1,
             normalised: false,
+            squashed: false,
         }
     }
 
@@ -224,6 +227,7 @@ impl Network {
             log_std: None,
             copies: 1,
             normalised: false,
+            squashed: false,
         }
     }
 
@@ -236,6 +240,7 @@ impl Network {
             log_std: None,
             copies: 1,
             normalised: false,
+            squashed: false,
         }
     }
 
@@ -267,6 +272,7 @@ impl Network {
             log_std: None,
             copies: 1,
             normalised: false,
+            squashed: false,
         }
     }
 
@@ -314,6 +320,7 @@ impl Network {
             log_std: None,
             copies: 1,
             normalised: false,
+            squashed: false,
         }
     }
 
@@ -357,6 +364,7 @@ impl Network {
             log_std: self.log_std.map(|first| first + by),
             copies: 1,
             normalised: self.normalised,
+            squashed: self.squashed,
         }
     }
 
@@ -382,6 +390,11 @@ impl Network {
 
     pub fn outputs(&self) -> usize {
         self.head().outputs
+    }
+
+    /// Actions to choose among, or numbers of one, that the outputs are about.
+    pub fn choices(&self) -> usize {
+        self.outputs() / if self.squashed { 2 } else { 1 }
     }
 
     /// The word after its last, or the last copy's.

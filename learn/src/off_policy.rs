@@ -1,4 +1,5 @@
-//! Who learns from a replay: collecting with the policy, counting, evaluating and saving, which do not depend on what is learned.
+//! Who learns from a replay of episodes, rollouts or transitions: collecting with the policy, counting, evaluating and saving, which do not
+//! depend on what is learned.
 
 use merit_sim::env::{EpisodeStats, VecEnv};
 use merit_sim::gpu::{Gpu, Region};

@@ -23,6 +23,8 @@ const SAMPLE_CATEGORICAL: &str = include_str!("../../shaders/learn/sample_catego
 const SAMPLE_MIXTURE: &str = include_str!("../../shaders/learn/sample_mixture.wgsl");
 pub(crate) const NORMALS: &str = include_str!("../../shaders/learn/normals.wgsl");
 const SAMPLE_GAUSSIAN: &str = include_str!("../../shaders/learn/sample_gaussian.wgsl");
+pub(crate) const SQUASHED: &str = include_str!("../../shaders/learn/squashed.wgsl");
+const SAMPLE_SQUASHED: &str = include_str!("../../shaders/learn/sample_squashed.wgsl");
 const POLICY: &str = include_str!("../../shaders/learn/policy.wgsl");
 const VALUE: &str = include_str!("../../shaders/learn/value.wgsl");
 const GRU_NET: &str = include_str!("../../shaders/learn/gru_net.wgsl");
@@ -183,10 +185,10 @@ impl Itself {
 /// How a policy's outputs become an action.
 #[derive(Clone, Copy, Default)]
 pub enum Choice<'a> {
-    /// They are logits of a categorical, or means of a Gaussian distribution.
+    /// They are logits of a categorical, or means of a Gaussian distribution; means and deviations of a squashed one.
     #[default]
     Distribution,
-    /// They are logits, and with the tick's probability ε an available action is drawn uniformly.
+    /// As those, but with the tick's probability ε an available action is drawn uniformly; numbers in [-1, 1].
     Mixture,
     /// They are utilities: the largest one, with the tick's ε any (`value_decomposition.md` §3).
     EpsilonGreedy,
@@ -379,7 +381,7 @@ fn constants(c: &Context<'_>, net: &Network) -> Constants {
         .uint("STRIDE", c.stride / net.copies)
         .uint("HIDDEN", net.hidden())
         .uint("OUT", net.outputs())
-        .uint("N", net.outputs())
+        .uint("N", net.choices())
         .uint("T", c.sizes.steps)
         .uint("ACT", c.activate as usize)
         .uint("ROWS", rows)
@@ -621,6 +623,9 @@ impl Policy {
         let density_and_normals = [DENSITY, NORMALS].concat();
         // What draws an action and writes it.
         let [density, sample]: [&str; 2] = match (behaviour.choice, c.sizes.actions) {
+            (Choice::Distribution | Choice::Mixture, _) if net.squashed => {
+                [SQUASHED, SAMPLE_SQUASHED]
+            }
             (Choice::Distribution, ActionSpace::Discrete(_)) => ["", SAMPLE_CATEGORICAL],
             (Choice::Distribution, ActionSpace::Continuous(_)) => {
                 [&density_and_normals, SAMPLE_GAUSSIAN]

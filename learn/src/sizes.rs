@@ -129,6 +129,7 @@ impl Sizes {
             crate::replay::ReplaySizes::new(config, spec)?;
             return match spec.actions {
                 ActionSpace::Discrete(_) => Ok(sizes),
+                ActionSpace::Continuous(_) if config.algo == Algo::Hasac => Ok(sizes),
                 ActionSpace::Continuous(_) => wrong(format!(
                     "algo = \"{}\" needs discrete actions, and those of {} are numbers; take gpae, mappo or ippo",
                     config.algo.name(),

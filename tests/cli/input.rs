@@ -195,6 +195,43 @@ fn a_replay_that_does_not_fit_is_told_what_would() {
         &["--set", "fop_entropy=none"],
         &["`fop_entropy` cannot be `none`", "code or principled"],
     );
+    let hasac = |more: &[&str], words: &[&str]| {
+        train_refused(&[&["--algo", "hasac"], more].concat(), words);
+    };
+    hasac(
+        &["--set", "batch=1000"],
+        &["batch = 1000", "a multiple of 64", "1024 is the next"],
+    );
+    hasac(
+        &["--set", "learning_starts=512"],
+        &["batch = 1024", "set learning_starts to 1024 or more"],
+    );
+    hasac(
+        &["--set", "network=gru"],
+        &["hasac learns from transitions", "set network = \"ff\""],
+    );
+    hasac(
+        &["--set", "replay_unit=rollouts"],
+        &[
+            "hasac learns from transitions",
+            "replay_unit = \"episodes\"",
+        ],
+    );
+    hasac(
+        &["--set", "env_options.anomaly_probability=0.1"],
+        &["replaces actions", "anomaly_probability = 0"],
+    );
+    hasac(
+        &["--set", "hasac_entropy_target=none"],
+        &[
+            "`hasac_entropy_target` cannot be `none`",
+            "intended or code",
+        ],
+    );
+    hasac(
+        &["--set", "n_step=0"],
+        &["`n_step` is 0: it takes 1 to 1024"],
+    );
 }
 
 #[test]

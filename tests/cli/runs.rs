@@ -218,6 +218,20 @@ fn a_policy_from_a_replay_is_resumed_to_the_same_bytes() {
     assert_ne!(any, greedy);
 }
 
+/// The same of a policy of each agent, from a replay of transitions.
+#[test]
+fn policies_of_each_agent_are_resumed_to_the_same_bytes() {
+    let hasac = [
+        ["--algo", "hasac"],
+        ["--set", "critic_hidden=16"],
+        ["--set", "gradient_steps=1"],
+        ["--set", "batch=64"],
+        ["--set", "bootstrap_truncated=true"],
+    ];
+    let [any, greedy] = resumed_from_a_replay(&hasac.concat());
+    assert_ne!(any, greedy);
+}
+
 /// Trains, kills and resumes; evaluates and draws. Returns what the members came to, drawn from their policies and at their best.
 #[track_caller]
 fn resumed_from_a_replay(more: &[&str]) -> [Value; 2] {
@@ -225,13 +239,8 @@ fn resumed_from_a_replay(more: &[&str]) -> [Value; 2] {
     let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));
     let start = |out: &Path| {
         let mut command = train(out);
-        command.args(more);
-        for set in [
-            "replay=1200",
-            "batch=8",
-            "learning_starts=128",
-            "mixing_embed=8",
-        ] {
+        command.args(["--set", "batch=8"]).args(more);
+        for set in ["replay=1200", "learning_starts=128", "mixing_embed=8"] {
             command.args(["--set", set]);
         }
         command
