@@ -16,6 +16,7 @@ fn config(algo: Algo) -> Config {
         rollout: 10,
         minibatches: 2,
         hidden: 32,
+        reward_hidden: 32,
         clip_value: false,
         ..Config::default()
     };
