@@ -39,6 +39,7 @@ use crate::kernel::{Bind, Constants, Kernel, Recorder};
 use crate::learner::{Checkpoint, Learner, MemberReport, Timing};
 use crate::net::{Network, UNIFORM_WORDS};
 use crate::off_policy::{self, OffPolicy};
+use crate::policy::Choice;
 use crate::ppo::keys;
 use crate::replay::{Batch, EPISODES, GatherAgents, Places, ReplaySizes, episode_constants};
 use crate::rng::Purpose;
@@ -429,6 +430,7 @@ impl Fop {
                 ticks,
                 &net,
                 (&actor_adam.params, actor_stride),
+                Choice::Mixture,
             );
             let io = run.env.io().clone();
             let context = off_policy::context(

@@ -33,7 +33,7 @@ use crate::kernel::{Bind, Constants, Kernel, Recorder};
 use crate::learner::{Checkpoint, Learner, MemberReport, Timing};
 use crate::net::{Network, UNIFORM_WORDS};
 use crate::off_policy::{self, OffPolicy};
-use crate::policy::SQUASHED;
+use crate::policy::{Choice, SQUASHED};
 use crate::ppo::keys;
 use crate::replay::{ReplaySizes, TRANSITIONS};
 use crate::rng::Purpose;
@@ -239,6 +239,7 @@ impl Hasac {
                 ticks,
                 &net,
                 (&adam.params, stride),
+                Choice::Mixture,
             );
             let parts = Parts::new(gpu, config, &run);
             let batch = parts.batch(&nets[0]);

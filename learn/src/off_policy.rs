@@ -64,27 +64,9 @@ pub fn ticks(gpu: &Gpu, config: &Config) -> Ticks {
 }
 
 impl OffPolicy {
-    /// `params: [P, stride]`: of the policy `network`, which draws from its softmax, with the tick's ε uniformly.
+    /// `params: [P, stride]`: of the policy `network`, of whose outputs actions are made by `choice`.
     #[allow(clippy::too_many_arguments)] // What was made before it, and what it is made from.
     pub fn new(
-        gpu: &Gpu,
-        config: &Config,
-        sizes: Sizes,
-        replay: ReplaySizes,
-        env: Box<dyn VecEnv>,
-        ticks: Ticks,
-        network: &Network,
-        params: (&Region, usize),
-    ) -> Self {
-        let choice = Choice::Mixture;
-        Self::choosing(
-            gpu, config, sizes, replay, env, ticks, network, params, choice,
-        )
-    }
-
-    /// The same with a policy that makes actions of the network's outputs by `choice`.
-    #[allow(clippy::too_many_arguments)] // As above.
-    pub fn choosing(
         gpu: &Gpu,
         config: &Config,
         sizes: Sizes,

@@ -172,7 +172,7 @@ impl QLearner {
                 Some(parts) => Choice::Soft(parts.soft),
                 None => Choice::EpsilonGreedy,
             };
-            let run = OffPolicy::choosing(
+            let run = OffPolicy::new(
                 gpu,
                 config,
                 sizes,
