@@ -24,6 +24,7 @@ const WEIGHTS: &str = include_str!("../../shaders/learn/dense_weights.wgsl");
 const FORWARD_ROW: &str = include_str!("../../shaders/learn/dense_forward_row.wgsl");
 const BACKWARD_ROW: &str = include_str!("../../shaders/learn/dense_backward_row.wgsl");
 const GRAD_ROW: &str = include_str!("../../shaders/learn/dense_grad_row.wgsl");
+const GRAD_MEMBERS: &str = include_str!("../../shaders/learn/dense_grad_members.wgsl");
 const GRAD_X_BLOCK: &str = include_str!("../../shaders/learn/dense_grad_x_block.wgsl");
 const GRAD_X: &str = include_str!("../../shaders/learn/dense_grad_x.wgsl");
 const GRAD_X4: &str = include_str!("../../shaders/learn/dense_grad_x4.wgsl");
@@ -532,8 +533,31 @@ impl Backward {
     }
 }
 
+/// Members whose gradients by rows one dispatch takes, at most: each is the kernel's text once more for the compiler.
+const MEMBERS_AT_ONCE: usize = 4;
+
+/// Splits the members into as few ranges as have a dispatch each, of at most two lengths.
+fn member_blocks(members: usize, most: usize) -> Vec<Range<usize>> {
+    let blocks = members.div_ceil(most);
+    let width = members.div_ceil(blocks);
+    let starts = (0..members).step_by(width);
+    starts.map(|p| p..(p + width).min(members)).collect()
+}
+
+/// `shaders/learn/dense_grad_row.wgsl` and the inputs of `input` for `members` members.
+fn grad_row_source(input: &str, live: &str, members: usize) -> String {
+    let nth = |p: usize| format!("{input}\n{GRAD_ROW}").replace("NTH", &p.to_string());
+    let all: String = (0..members).map(nth).collect();
+    let calls: String = (0..members)
+        .map(|p| format!("    gradients_{p}(group, lane);\n"))
+        .collect();
+    format!(
+        "{live}\n{GRAD_MEMBERS}\n{all}\nfn all_gradients(group: vec2<u32>, lane: u32) {{\n{calls}}}\n"
+    )
+}
+
 /// `xᵀ · dy` and `Σ dy` into the partial sums `[chunks, P, stride]`.
-pub struct Grad(Product);
+pub struct Grad(Vec<Product>);
 
 impl Grad {
     pub fn new(
@@ -547,8 +571,7 @@ impl Grad {
         let c = constants(shape, layer)
             .uint("IN", layer.inputs)
             .uint("X_STRIDE", x.stride)
-            .uint("CHUNK", shape.chunk)
-            .uint("LIVE", 3);
+            .uint("CHUNK", shape.chunk);
         let most = gpu.limits.max_uniform_buffer_binding_size;
         // Whether a chunk's rows of that many words can be a uniform block.
         let block = |of: &Region, width: usize| {
@@ -556,65 +579,101 @@ impl Grad {
                 && (4 * shape.chunk * width) as u64 <= most
                 && (shape.chunk * width).is_multiple_of(UNIFORM_WORDS)
         };
-        if block(dy, layer.outputs)
+        let rows = block(dy, layer.outputs)
             && shape.rows.is_multiple_of(shape.chunk)
             && by_rows(shape, layer)
-            && begins_aligned(gpu, &[&x.region, dy, partials])
-        {
+            && begins_aligned(gpu, &[&x.region, dy, partials]);
+        Self(if rows {
             let x_block = block(&x.region, x.stride);
-            let parts = (0..shape.members * shape.chunks()).map(|i| {
-                let (p, chunk) = (i / shape.chunks(), i % shape.chunks());
-                let rows = |of: &Region, width: usize| {
-                    let first = p * shape.rows + chunk * shape.chunk;
-                    of.part(first * width, shape.chunk * width)
-                };
-                let sums = (chunk * shape.members + p) * shape.stride;
-                let x = rows(&x.region, x.stride);
-                let parts = [
-                    Part::Uniform(rows(dy, layer.outputs)),
-                    if x_block {
-                        Part::Uniform(x)
-                    } else {
-                        Part::Read(x)
-                    },
-                    Part::Write(partials.part(sums, shape.stride)),
-                ];
-                with_live(parts, shape.live_rows(Some(chunk)))
-            });
-            // Where loading an input is dear it must do for more columns; else small kernels compile faster.
-            let (file, columns) = match (x_block, x.stride.is_multiple_of(4)) {
-                (true, _) => (GRAD_X_BLOCK, 4),
-                (false, true) => (GRAD_X4, BLOCK),
-                (false, false) => (GRAD_X, 8),
-            };
-            let fours = layer.outputs.div_ceil(4);
-            let columns = columns.min(fours);
-            let c = c.uint("COLUMNS4", columns);
-            let groups = [layer.inputs.div_ceil(32) + 1, fours.div_ceil(columns), 1];
-            let files = [file, shape.live_file(), GRAD_ROW];
-            return Self(Product::many(
-                gpu,
-                "dense_grad_row",
-                &c,
-                &files,
-                parts,
-                groups,
-            ));
-        }
+            Self::by_rows(gpu, shape, layer, &c, x, x_block, dy, partials)
+        } else {
+            Self::by_tiles(gpu, shape, layer, &c, x, dy, partials)
+        })
+    }
+
+    /// A dispatch per chunk and [`MEMBERS_AT_ONCE`]; with `x_block` a chunk's inputs are uniform blocks too.
+    #[allow(clippy::too_many_arguments)] // A layer's tensors and what it is.
+    fn by_rows(
+        gpu: &Gpu,
+        shape: &Shape,
+        layer: &Dense,
+        c: &Constants,
+        x: &Rows,
+        x_block: bool,
+        dy: &Region,
+        partials: &Region,
+    ) -> Vec<Product> {
+        // Where loading an input is dear it must do for more columns; else small kernels compile faster.
+        let (input, columns) = match (x_block, x.stride.is_multiple_of(4)) {
+            (true, _) => (GRAD_X_BLOCK, 4),
+            (false, true) => (GRAD_X4, BLOCK),
+            (false, false) => (GRAD_X, 8),
+        };
+        let fours = layer.outputs.div_ceil(4);
+        let columns = columns.min(fours);
+        let groups = [layer.inputs.div_ceil(32) + 1, fours.div_ceil(columns), 1];
+        let rows = |of: &Region, width: usize, p: usize, chunk: usize| {
+            let first = p * shape.rows + chunk * shape.chunk;
+            of.part(first * width, shape.chunk * width)
+        };
+        let parts = |members: Range<usize>, chunk: usize| {
+            let sums = (chunk * shape.members + members.start) * shape.stride;
+            let sums = partials.part(sums, members.len() * shape.stride);
+            let mut parts = vec![Part::Write(sums)];
+            for p in members {
+                let x = rows(&x.region, x.stride, p, chunk);
+                parts.push(Part::Uniform(rows(dy, layer.outputs, p, chunk)));
+                parts.push(if x_block {
+                    Part::Uniform(x)
+                } else {
+                    Part::Read(x)
+                });
+            }
+            parts.extend(shape.live_rows(Some(chunk)).map(Part::Read));
+            parts
+        };
+        // Two uniform blocks a member.
+        let uniforms = gpu.limits.max_uniform_buffers_per_shader_stage as usize;
+        let at_once = MEMBERS_AT_ONCE.min(uniforms / 2);
+        let blocks = member_blocks(shape.members, at_once);
+        let as_many = blocks.chunk_by(|a, b| a.len() == b.len());
+        let products = as_many.map(|blocks| {
+            let members = blocks[0].len();
+            let source = grad_row_source(input, shape.live_file(), members);
+            let c = c.clone().uint("COLUMNS4", columns);
+            let c = c.uint("LIVE", 1 + 2 * members);
+            let chunks = 0..shape.chunks();
+            let dispatches = chunks.flat_map(|k| blocks.iter().map(move |b| (b.clone(), k)));
+            let parts = dispatches.map(|(members, chunk)| parts(members, chunk));
+            Product::many(gpu, "dense_grad_row", &c, &[&source], parts, groups)
+        });
+        products.collect()
+    }
+
+    /// One dispatch for all.
+    fn by_tiles(
+        gpu: &Gpu,
+        shape: &Shape,
+        layer: &Dense,
+        c: &Constants,
+        x: &Rows,
+        dy: &Region,
+        partials: &Region,
+    ) -> Vec<Product> {
         let products = shape.chunks() * shape.members;
         let tiles = Tiles::new(layer.inputs, layer.outputs, products);
-        let c = tiles.constants(&c, true, true);
+        let c = tiles.constants(c, true, true).uint("LIVE", 3);
         let live = shape.live_rows(None);
         let mut binds = vec![Bind::Read(&x.region), Bind::Read(dy), Bind::Write(partials)];
         binds.extend(live.as_ref().map(Bind::Read));
         let groups = [tiles.count(), shape.chunks(), shape.members];
         let files = [shape.live_file(), TILE, GRAD];
         let kernel = Kernel::new(gpu, "dense_grad", &c, &files, &binds);
-        Self(Product::one(kernel, groups))
+        vec![Product::one(kernel, groups)]
     }
 
     pub fn record(&self, to: &mut Recorder) {
-        self.0.record(to);
+        self.0.iter().for_each(|product| product.record(to));
     }
 }
 

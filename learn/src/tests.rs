@@ -1161,7 +1161,7 @@ pub(crate) fn unpadded(rows: &Rows, columns: usize) -> Vec<f64> {
     .collect()
 }
 
-/// The two layouts of the dense layers, over two members and several chunks, and the formulas in double precision: widths that
+/// The two layouts of the dense layers, over several members and chunks, and the formulas in double precision: widths that
 /// are multiples of four and not, a critic's head, blocks of columns, inputs too many for a uniform block, and weights too many.
 #[test]
 fn dense_layers_are_the_same_in_both_layouts() {
@@ -1176,23 +1176,27 @@ fn dense_layers_are_the_same_in_both_layouts() {
         (1030, 16),
         (600, 29),
     ] {
-        one_dense_layer_is_the_same_in_both_layouts(192, inputs, outputs, 0);
+        one_dense_layer_is_the_same_in_both_layouts(2, 192, inputs, outputs, 0);
         let padding = inputs.next_multiple_of(4) - inputs;
         if padding > 0 {
-            one_dense_layer_is_the_same_in_both_layouts(192, inputs, outputs, padding);
+            one_dense_layer_is_the_same_in_both_layouts(2, 192, inputs, outputs, padding);
         }
     }
+    // Members of whom not all have the gradients of a chunk from one dispatch, and dispatches of two sizes; inputs as a uniform block, and from
+    // storage.
+    one_dense_layer_is_the_same_in_both_layouts(7, 192, 20, 6, 0);
+    one_dense_layer_is_the_same_in_both_layouts(5, 192, 257, 6, 3);
     // Rows enough for the large tiles of a GPU.
-    one_dense_layer_is_the_same_in_both_layouts(8192, 70, 64, 2);
+    one_dense_layer_is_the_same_in_both_layouts(2, 8192, 70, 64, 2);
 }
 
 fn one_dense_layer_is_the_same_in_both_layouts(
+    members: usize,
     rows: usize,
     inputs: usize,
     hidden: usize,
     padding: usize,
 ) {
-    let members = 2;
     let layer = Dense::new(64, inputs, hidden);
     // As the recurrent half of a GRU: only the last columns have a bias.
     let later = Dense {
