@@ -405,36 +405,11 @@ impl OffPolicy {
         contents
     }
 
+    /// With the gradient steps counted beside the updates.
+    ///
     /// # Errors
     /// [`LearnError::Gpu`].
     pub fn save(
-        &self,
-        parameters: Vec<Parameters<'_>>,
-        memory: Vec<(String, Region, Vec<usize>)>,
-    ) -> Result<Checkpoint, LearnError> {
-        let contents = self.contents(parameters, memory);
-        contents.save(&*self.env, self.updates_done)
-    }
-
-    /// Returns the updates that had been done, from which [`OffPolicy::go_on_from`] goes on.
-    ///
-    /// # Errors
-    /// As [`Contents::restore`].
-    pub fn restore(
-        &self,
-        parameters: Vec<Parameters<'_>>,
-        memory: Vec<(String, Region, Vec<usize>)>,
-        checkpoint: &Checkpoint,
-    ) -> Result<u64, LearnError> {
-        let contents = self.contents(parameters, memory);
-        contents.restore(&*self.env, checkpoint)
-    }
-
-    /// As [`OffPolicy::save`], the gradient steps counted beside the updates.
-    ///
-    /// # Errors
-    /// [`LearnError::Gpu`].
-    pub fn save_counted(
         &self,
         parameters: Vec<Parameters<'_>>,
         memory: Vec<(String, Region, Vec<usize>)>,
@@ -444,11 +419,11 @@ impl OffPolicy {
         contents.save_counted(&*self.env, &counters)
     }
 
-    /// As [`OffPolicy::restore`], of [`OffPolicy::save_counted`].
+    /// Returns the updates that had been done, from which [`OffPolicy::go_on_from`] goes on.
     ///
     /// # Errors
     /// As [`Contents::restore`]; [`LearnError::Checkpoint`] where this run has other gradient steps in as many updates.
-    pub fn restore_counted(
+    pub fn restore(
         &self,
         parameters: Vec<Parameters<'_>>,
         memory: Vec<(String, Region, Vec<usize>)>,

@@ -594,14 +594,14 @@ impl QLearner {
     /// # Errors
     /// [`LearnError::Gpu`].
     pub fn checkpoint(&self) -> Result<Checkpoint, LearnError> {
-        self.run.save_counted(self.parameters(), self.memory())
+        self.run.save(self.parameters(), self.memory())
     }
 
     /// # Errors
     /// [`LearnError::Checkpoint`] says which array is missing or of another shape; the learner is as it was then.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), LearnError> {
         let run = &self.run;
-        let done = run.restore_counted(self.parameters(), self.memory(), checkpoint)?;
+        let done = run.restore(self.parameters(), self.memory(), checkpoint)?;
         self.run.go_on_from(done);
         Ok(())
     }
