@@ -150,7 +150,7 @@ impl Traces {
     }
 
     /// Per member: the effective sample size as a share of the samples, by the agents' ratios and by the team's; the mean weight; the
-    /// trace gap of equation 9, and the same with its sign, as table 4 has it. Waits for the device.
+    /// trace gap of equation 9, the mean of a sample's |(|ρ − c/λ| − |ρⁱ − c/λ|)|, and the mean of the same with its sign, as table 4 has it. Waits for the device.
     ///
     /// # Errors
     /// [`GpuError::Lost`].
@@ -159,12 +159,11 @@ impl Traces {
         let member = |w: &[f32]| {
             let w: Vec<f64> = w.iter().map(|&x| f64::from(x)).collect();
             let n = w[7];
-            let signed = (w[4] - w[5]) / n;
             let named = [
                 ("ess_agent", w[0] * w[0] / (n * w[1])),
                 ("ess_team", w[2] * w[2] / (n * w[3])),
-                ("trace_gap", signed.abs()),
-                ("trace_gap_signed", signed),
+                ("trace_gap", w[4] / n),
+                ("trace_gap_signed", w[5] / n),
                 ("trace_weight", w[6] / n),
             ];
             let finite = named.into_iter().filter(|(_, x)| x.is_finite());

@@ -71,6 +71,8 @@ impl Diagnostics {
             .uint("GROUPS", optimisers)
             .uint("LOG_PROB", loss.place(Input::LogProb))
             .uint("OLD_LOG_PROB", loss.place(Input::OldLogProb))
+            .flag("CENTRED", loss.centred)
+            .uint("CENTER", loss.place(Input::Center))
             .uint("WORDS", WORDS);
         let kernel = |entry: &str| {
             let binds = [

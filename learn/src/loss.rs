@@ -69,6 +69,8 @@ pub struct Loss {
     pub clip: Region,
     /// `[P]`: written anew between replays where it is annealed.
     pub entropy_weight: Region,
+    /// Whether ratios are clipped about [`Input::Center`].
+    pub centred: bool,
 }
 
 impl Loss {
@@ -108,6 +110,7 @@ impl Loss {
             losses: burn.region(&outputs.losses)?,
             clip: constants.part(0),
             entropy_weight: constants.part(1),
+            centred,
             _constants: constants,
             burn: burn.clone(),
             batch,

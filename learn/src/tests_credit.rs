@@ -7,10 +7,11 @@ use merit_sim::rng::threefry2x32;
 use crate::coma::Coma;
 use crate::config::CriticActions::{Concat, Head};
 use crate::config::{ActorRatio, Algo, Config, Network as Kind, Trace};
+use crate::credit::Traces;
 use crate::dae::Dae;
 use crate::gae::{Estimates, Gae};
 use crate::gpae::{Estimator, Gpae};
-use crate::kernel::Recorder;
+use crate::kernel::{Recorder, Tick, Ticks};
 use crate::loss::Input;
 use crate::ppo::{ActorCritic, Critic, Ppo};
 use crate::sizes::Sizes;
@@ -153,6 +154,62 @@ fn gpae_equals_its_definition_for_every_weight() {
         let what = format!("{trace:?}");
         close(&steps(&found.advantage), &of_steps(&advantage), 3e-5, &what);
         close(&steps(&found.goal), &of_steps(&goal), 3e-5, &what);
+    }
+}
+
+/// §8.9: effective sample sizes, the mean weight, and the gap of equation 9, which is a mean of absolute values, beside the signed one.
+#[test]
+fn trace_diagnostics_equal_their_definitions() {
+    let c = case();
+    let region = |x: &[f32]| gpu().storage_from("case", x);
+    let (said, stored) = (region(&c.said), region(&c.stored));
+    let discount = gpu().storage_from("discounts", &DISCOUNT);
+    let ticks = Ticks::new(gpu(), 1);
+    let items = ROLLOUTS as u32;
+    ticks.set_now(
+        gpu(),
+        0,
+        Tick {
+            items,
+            ..Tick::default()
+        },
+    );
+    for trace in [Trace::Dt, Trace::St, Trace::It] {
+        let of = [&said, &stored];
+        let traces = Traces::new(gpu(), &sizes(), trace, of, &discount, (&ticks, 0));
+        run(|to| traces.record(to));
+        let found = traces.read(gpu()).expect("readable");
+        for p in [0, 2] {
+            let [_, lambda, eta, _] = DISCOUNT[p].map(f64::from);
+            let of_member = |i: &usize| i / ROWS % (T + 1) < T && i % ROWS / (ENVS * AGENTS) == p;
+            let (mut own_sums, mut team_sums) = ([0.0; 2], [0.0; 2]);
+            let (mut gap, mut signed, mut weight, mut n) = (0.0, 0.0, 0.0, 0.0);
+            for i in (0..SLOTS * ROWS).filter(of_member) {
+                let (own, team) = ratios(&c, i);
+                let (w, _) = weights(Some(trace), [own, team], lambda, eta);
+                let farther = (team - w / lambda).abs() - (own - w / lambda).abs();
+                gap += farther.abs();
+                signed += farther;
+                weight += w;
+                n += 1.0;
+                for (sums, ratio) in [(&mut own_sums, own), (&mut team_sums, team)] {
+                    sums[0] += ratio;
+                    sums[1] += ratio * ratio;
+                }
+            }
+            let share = |[sum, squares]: [f64; 2]| sum * sum / (n * squares);
+            for (key, want) in [
+                ("ess_agent", share(own_sums)),
+                ("ess_team", share(team_sums)),
+                ("trace_weight", weight / n),
+                ("trace_gap", gap / n),
+                ("trace_gap_signed", signed / n),
+            ] {
+                let what = format!("{trace:?}: {key}");
+                close(&[found[p][key]], &[want], 1e-4 * want.abs().max(1.0), &what);
+            }
+            assert!(gap > 1.05 * signed.abs(), "signs would not matter");
+        }
     }
 }
 
@@ -1267,6 +1324,38 @@ fn the_ratio_on_older_rollouts_is_as_configured() {
         assert!(
             (samples / 8..samples).contains(&clipped),
             "{clipped} of {samples}"
+        );
+        // What is reported of it: ratios beyond the clipping, and the divergence from the policy when the update began.
+        let [mut beyond, mut divergence] = [0.0; 2];
+        for (r, &now) in log_prob.iter().enumerate() {
+            let now = f64::from(now);
+            let kappa = (of(&pi, r) - of(&mu, r)).exp();
+            let (log_ratio, center) = match ratio {
+                ActorRatio::Behaviour => (now - of(&mu, r), 1.0),
+                ActorRatio::Geppo => (now - of(&mu, r), kappa),
+                ActorRatio::Weighted => (now - of(&pi, r), 1.0),
+            };
+            beyond += f64::from(u8::from((log_ratio.exp() - center).abs() > 0.2));
+            divergence += log_ratio.exp() - center - center * (log_ratio - center.ln());
+        }
+        let ticks = &ppo.ticks;
+        ticks.set_now(
+            gpu(),
+            tick,
+            Tick {
+                first: 1,
+                ..Tick::default()
+            },
+        );
+        run(|to| ppo.diagnostics.record_minibatch(to, tick));
+        let told = ppo.diagnostics.read(gpu(), 1).expect("readable");
+        let n = samples as f64;
+        close(&[told[0]["clip_fraction"]], &[beyond / n], 1e-5, "clipped");
+        close(
+            &[told[0]["approx_kl"]],
+            &[divergence / n],
+            1e-4,
+            "divergence",
         );
     }
 }

@@ -1,6 +1,6 @@
 // What an update was like, per member: sums over its minibatches, read at the next report.
 // Constants: MEMBERS, ROWS, SAMPLES (of the rollout, per member), RPM, GROUPS, LOG_PROB and OLD_LOG_PROB (places in the
-// batch), WORDS; of a Gaussian policy, NUMBERS (of an action; 0 for others), and STRIDE and LOG_STD as in gaussian.wgsl.
+// batch), CENTRED and CENTER (whether and where the batch has what ratios are clipped about), WORDS; of a Gaussian policy, NUMBERS (of an action; 0 for others), and STRIDE and LOG_STD as in gaussian.wgsl.
 // After tick and reduce.
 
 @group(0) @binding(0) var<uniform> tick: Tick;
@@ -23,8 +23,12 @@ fn minibatch_diagnostics(@builtin(workgroup_id) group: vec3<u32>, @builtin(local
         let i = member * ROWS + r;
         let difference = batch[LOG_PROB + i] - batch[OLD_LOG_PROB + i];
         let ratio = exp(difference);
-        // (ρ − 1) − ln ρ: the estimate of the divergence that is never negative and has little variance.
-        sum += vec4(ratio, (ratio - 1.0) - difference, select(0.0, 1.0, abs(ratio - 1.0) > clip[member]), 0.0);
+        // κ = π_k / μ, π_k being the policy when the update began: where older rollouts are clipped about it, else that policy has collected.
+        var center = 1.0;
+        if (CENTRED) { center = batch[CENTER + i]; }
+        // κ ((π/π_k − 1) − ln π/π_k): the estimate of the divergence from π_k that is never negative and has little variance.
+        let change = (ratio - center) - center * (difference - log(max(center, 1e-30)));
+        sum += vec4(ratio, change, select(0.0, 1.0, abs(ratio - center) > clip[member]), 0.0);
         furthest = max(furthest, abs(ratio - 1.0));
     }
     let mean = reduce(lane, sum) / f32(ROWS);

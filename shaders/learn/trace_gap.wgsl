@@ -20,7 +20,8 @@ fn trace_gap(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_
         let c = trace_weight(i, d.y, d.z);
         let kept = c / max(d.y, 1e-6);
         ratios += vec4(own, own * own, team, team * team);
-        gap += vec4(abs(team - kept), abs(own - kept), c, 0.0);
+        let farther = abs(team - kept) - abs(own - kept);
+        gap += vec4(abs(farther), farther, c, 0.0);
     }
     let r = reduce(lane, ratios);
     let g = reduce(lane, gap);
