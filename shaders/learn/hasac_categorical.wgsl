@@ -20,8 +20,9 @@ var<private> noisy: array<f32, N>;
 var<private> normaliser: f32;
 var<private> action: u32;
 
-// 23 bits and a half: neither logarithm is of 0.
-fn gumbel(bits: u32) -> f32 { return -log(-log((f32(bits >> 9u) + 0.5) * 0x1p-23)); }
+// 23 bits and a half: the inner logarithm is not of 0, and the largest is -2⁻²⁴. Drivers may miss it by 2⁻²¹, beyond which the outer one would be
+// infinite or no number.
+fn gumbel(bits: u32) -> f32 { return -log(max(-log((f32(bits >> 9u) + 0.5) * 0x1p-23), 0x1p-24)); }
 
 fn draw(at: u32, key: vec2<u32>, agent: u32, b: u32) {
     var top = -3.4e38;

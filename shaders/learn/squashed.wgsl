@@ -4,9 +4,10 @@
 const LEAST_LOG_STD = -20.0;
 const MOST_LOG_STD = 2.0;
 
-/// A normal number of two words (Box and Muller 1958): the radius of a number in (0, 1], the angle in [−π, π), where drivers must be most exact.
+/// A normal number of two words (Box and Muller 1958): the radius of a number in (0, 1], the angle in [−π, π), where drivers must be most exact. A
+/// driver's logarithm of almost 1 may be above 0.
 fn normal_of(bits: vec2<u32>) -> f32 {
-    return sqrt(-2.0 * log(1.0 - uniform01(bits.x))) * cos(6.2831853 * (uniform01(bits.y) - 0.5));
+    return sqrt(max(-2.0 * log(1.0 - uniform01(bits.x)), 0.0)) * cos(6.2831853 * (uniform01(bits.y) - 0.5));
 }
 
 /// tanh without overflow of the exponentials that some drivers compute it from.

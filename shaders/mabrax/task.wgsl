@@ -107,7 +107,7 @@ fn healthy() -> bool {
 
 /// Standard normal, from two words (Box and Muller).
 fn normal(bits: vec2<u32>) -> f32 {
-    return sqrt(-2.0 * log(1.0 - uniform01(bits.x))) * cos(2.0 * PI * uniform01(bits.y));
+    return sqrt(max(-2.0 * log(1.0 - uniform01(bits.x)), 0.0)) * cos(2.0 * PI * uniform01(bits.y));
 }
 
 /// Where an episode puts the reacher's target.
