@@ -276,6 +276,7 @@ mod tests {
             state: 1,
             actions,
             max_steps: 9,
+            shortest_limit: 9,
             action_names: names.iter().map(|&n| n.to_owned()).collect(),
             reference: "none",
         }

@@ -493,7 +493,7 @@ impl<'a> Parts<'a> {
             .uint("AGENTS", s.agents)
             .uint("BATCH", self.rows)
             .uint("CAPACITY", r.capacity)
-            .uint("MAX_STEPS", r.max_steps)
+            .uint("LIMIT", r.limit)
             .uint("KEPT", r.kept);
         let constants = ring
             .clone()

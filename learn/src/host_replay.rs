@@ -380,7 +380,7 @@ impl Ring {
 
     /// An environment's index among the kept ends of the episode that ended in `step`.
     fn kept(&self, step: u64, env: usize) -> usize {
-        (step / self.r.max_steps as u64) as usize % self.r.kept * self.envs() + env
+        (step / self.r.limit as u64) as usize % self.r.kept * self.envs() + env
     }
 
     /// `B` episodes of each member, uniformly and without replacement, all of them where there are fewer: as `draw_episodes.wgsl`.

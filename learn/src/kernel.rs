@@ -135,6 +135,12 @@ impl Recorder {
     }
 }
 
+/// So many workgroups over x and y, of which each holds 65,535 at most; the last few may be too many, and the kernel has to see to that.
+pub fn over_two(groups: usize) -> [usize; 3] {
+    let x = groups.clamp(1, 32_768);
+    [x, groups.div_ceil(x), 1]
+}
+
 fn resources<'a>(binds: &[Bind<'a>]) -> Vec<wgpu::BindingResource<'a>> {
     binds
         .iter()

@@ -72,9 +72,15 @@ mod tests_hasac;
 #[cfg(test)]
 mod tests_host_replay;
 #[cfg(test)]
+mod tests_large_dispatches;
+#[cfg(test)]
+mod tests_limits_of_missions;
+#[cfg(test)]
 mod tests_qtran;
 #[cfg(test)]
 mod tests_reuse;
+#[cfg(test)]
+mod tests_ring_of_short_episodes;
 #[cfg(test)]
 mod tests_rollouts;
 #[cfg(test)]

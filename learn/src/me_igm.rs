@@ -26,7 +26,7 @@ use crate::adam::{BETA_1, BETA_2};
 use crate::config::{Algo, Config, EntropyEstimate, Positivity, SoftNext, Transform};
 use crate::decomposition::{Decomposition, Fit, HyperNet, Own};
 use crate::dense::{Activate, Rows, Stack};
-use crate::kernel::{Bind, Constants, Kernel, Recorder};
+use crate::kernel::{Bind, Constants, Kernel, Recorder, over_two};
 use crate::learner::{Array, Checkpoint, Learner, MemberReport, Timing};
 use crate::net::Dense;
 use crate::policy::Soft;
@@ -521,7 +521,7 @@ impl Learner for MeIgm {
         self.q.run.record_rollout_with(&mut to, |to, tick| {
             of_states
                 .iter()
-                .for_each(|k| k.record(to, tick, [envs, 1, 1]));
+                .for_each(|k| k.record(to, tick, over_two(envs)));
         });
 
         for i in 0..self.q.run.gradient_steps() {

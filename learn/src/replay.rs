@@ -13,7 +13,7 @@ use crate::LearnError;
 use crate::burn_device::Flat;
 use crate::config::{Algo, Config, ReplayUnit, RnnReset};
 use crate::dense::{Live, Rows, Shape};
-use crate::kernel::{Bind, Constants, Kernel, Recorder};
+use crate::kernel::{Bind, Constants, Kernel, Recorder, over_two};
 use crate::minibatch::FEISTEL;
 use crate::policy::{Context, Itself};
 use crate::sizes::Sizes;
@@ -37,7 +37,8 @@ pub struct ReplaySizes {
     pub batch: usize,
     /// Slots of an episode, the one behind its last step included; a whole number of chunks of rows.
     pub slots: usize,
-    pub max_steps: usize,
+    /// Truncated episodes of an environment end at least so many steps apart.
+    pub limit: usize,
     /// Whole rollouts in place of episodes: what their last slot holds stands behind their last step.
     pub rollouts: bool,
     /// Single transitions in place of episodes: the steps of their window at most; else 0.
@@ -115,13 +116,13 @@ impl ReplaySizes {
             kept: if rollouts {
                 1
             } else {
-                capacity / spec.max_steps + 2
+                capacity / spec.shortest_limit + 2
             },
             rollouts,
             window,
             batch: config.batch,
             slots: slots.next_multiple_of(quantum),
-            max_steps: spec.max_steps,
+            limit: spec.shortest_limit,
         })
     }
 
@@ -259,7 +260,7 @@ impl Replay {
             .uint("BATCH", sizes.batch)
             .uint("OBS_WORDS", obs_words)
             .uint("STATE_WORDS", s.state)
-            .uint("MAX_STEPS", sizes.max_steps)
+            .uint("LIMIT", sizes.limit)
             .uint("KEPT", sizes.kept)
             .uint("WINDOW", sizes.window)
             .flag("ROLLOUTS", sizes.rollouts);
@@ -328,7 +329,7 @@ impl Replay {
     /// Behind a step of the environments.
     pub fn record_step(&self, to: &mut Recorder, tick: usize) {
         if !self.sizes.rollouts {
-            self.keep.record(to, tick, [self.envs, 1, 1]);
+            self.keep.record(to, tick, over_two(self.envs));
         }
     }
 
@@ -786,7 +787,7 @@ pub(crate) fn episode_constants(s: &Sizes, r: &ReplaySizes) -> Constants {
         .uint("CAPACITY", r.capacity)
         .uint("GROUPS", s.members * s.envs)
         .uint("AGENTS", s.agents)
-        .uint("MAX_STEPS", r.max_steps)
+        .uint("LIMIT", r.limit)
         .uint("KEPT", r.kept)
         .flag("ROLLOUTS", r.rollouts)
 }

@@ -6,6 +6,15 @@ use crate::LearnError;
 use crate::config::{Algo, Config, CriticActions, Init, Network, Optimiser, ReplayUnit};
 use crate::net::UNIFORM_WORDS;
 
+/// Workgroups of a dispatch in one dimension, as WebGPU has it; adapters hardly have more.
+const MOST_GROUPS: usize = 65_535;
+
+/// Samples that a workgroup gathers (`gather.wgsl`).
+const ROWS_A_GROUP: usize = 8;
+
+/// Numbers that a workgroup permutes (`shuffle.wgsl`).
+const ITEMS_A_GROUP: usize = 64;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
     /// `P`
@@ -58,7 +67,7 @@ impl Sizes {
             }
         }
         let rectified = config.optimiser == Optimiser::Radam;
-        let another_step = matches!(config.algo, Algo::ComaPg | Algo::Fop);
+        let another_step = matches!(config.algo, Algo::ComaPg | Algo::Fop | Algo::Hasac);
         if rectified && (another_step || config.algo.max_entropy()) {
             return wrong(format!(
                 "optimiser = \"radam\": {} has another step with Adam's corrections beside it; set optimiser = \"adam\" or \"rmsprop\"",
@@ -151,6 +160,7 @@ impl Sizes {
                     .unwrap_or(1)
             ));
         }
+        sizes.check_dispatches(items, whole)?;
         if let (ActionSpace::Continuous(_), Algo::ComaPg) = (spec.actions, config.algo) {
             return wrong(format!(
                 "algo = \"coma_pg\" needs discrete actions, and those of {} are numbers; take coma, dae, gpae, mappo or ippo",
@@ -199,6 +209,37 @@ impl Sizes {
             sizes.sequences = items / sizes.minibatches;
         }
         Ok(sizes)
+    }
+
+    /// What one dispatch of each kernel can do, of which a dimension holds [`MOST_GROUPS`] workgroups. `items`: what minibatches share;
+    /// `whole`: there is one of all.
+    fn check_dispatches(&self, items: usize, whole: bool) -> Result<(), LearnError> {
+        let most = MOST_GROUPS * ROWS_A_GROUP;
+        if self.minibatch_rows() > most {
+            let enough = self.samples().div_ceil(most);
+            let dividing = (enough..=items).find(|m| items.is_multiple_of(*m) && !whole);
+            return Err(LearnError::Config(format!(
+                "envs * agents * rollout = {}: a minibatch would have {} samples of a member, and {most} are the most; {}",
+                self.samples(),
+                self.minibatch_rows(),
+                match dividing {
+                    Some(minibatches) => format!("set minibatches = {minibatches} or more"),
+                    None => "set envs or rollout lower".to_owned(),
+                }
+            )));
+        }
+        let kept = self.reuse * self.samples();
+        let most = MOST_GROUPS * ITEMS_A_GROUP;
+        if kept > most || self.slots() > MOST_GROUPS {
+            return Err(LearnError::Config(format!(
+                "reuse = {}, rollout = {}, envs = {}: {kept} samples of a member in {} slots would be kept, and {most} in {MOST_GROUPS} are the most; set one of them lower",
+                self.reuse,
+                self.steps,
+                self.envs,
+                self.slots()
+            )));
+        }
+        Ok(())
     }
 
     /// Outputs of the actor: a logit per action, or the mean of each number.

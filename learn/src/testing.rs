@@ -82,16 +82,18 @@ impl Toy {
             ),
             _ => panic!("no environment {name}"),
         };
+        let max_steps = match name {
+            FRAGILE | STURDY => FRAGILE_EPISODE,
+            _ => EPISODE,
+        };
         let spec = EnvSpec {
             name: name.into(),
             agents: AGENTS,
             obs: shown,
             state: AGENTS * shown,
             actions,
-            max_steps: match name {
-                FRAGILE | STURDY => FRAGILE_EPISODE,
-                _ => EPISODE,
-            },
+            max_steps,
+            shortest_limit: max_steps,
             action_names: (0..shown).map(|k| k.to_string()).collect(),
             reference: "none",
         };

@@ -437,6 +437,13 @@ fn what_rollouts_do_not_go_with_is_refused() {
         ..values(Algo::MeQmix)
     };
     assert!(refused(soft).contains("optimiser = \"radam\": me_qmix"));
+    // Its steps are Adam's, and rectified corrections are 0 in the first of them.
+    let transitions = Config {
+        optimiser: Optimiser::Radam,
+        network: Kind::Ff,
+        ..values(Algo::Hasac)
+    };
+    assert!(refused(transitions).contains("optimiser = \"radam\": hasac"));
 }
 
 /// The recipe of JaxMARL's values fits SMAX.

@@ -1,7 +1,7 @@
 // What the agents see and may do where a batch's transitions begin and behind their windows, the rows of an agent together. An invocation a row.
 // Behind a window that was cut is what its episode ended with, where that is allowed which was in its last step (the environments do not say what
 // would be next). NORM: every row less its mean, over its deviation.
-// Constants: MEMBERS, GROUPS (P * E), AGENTS, BATCH, CAPACITY, MAX_STEPS, KEPT, OBS, INPUT (columns, with padding), N (0: nothing is masked),
+// Constants: MEMBERS, GROUPS (P * E), AGENTS, BATCH, CAPACITY, LIMIT, KEPT, OBS, INPUT (columns, with padding), N (0: nothing is masked),
 // NORM. After transitions.
 
 @group(0) @binding(0) var<storage, read> obs: array<f32>;            // [CAPACITY, P * E, A, OBS]
@@ -22,8 +22,8 @@ fn gather_seen(@builtin(global_invocation_id) id: vec3<u32>) {
     let cut = next && d.w == WAS_CUT;
     let step = d.y + select(0u, d.z, next);
     let in_ring = (step % CAPACITY * GROUPS + d.x) * AGENTS + agent;
-    // Two cut episodes of an environment end at least MAX_STEPS apart.
-    let in_kept = ((step - 1u) / MAX_STEPS % KEPT * GROUPS + d.x) * AGENTS + agent;
+    // Two cut episodes of an environment end at least LIMIT apart.
+    let in_kept = ((step - 1u) / LIMIT % KEPT * GROUPS + d.x) * AGENTS + agent;
     for (var c = 0u; c < INPUT; c++) {
         var x = 0.0;
         if (c < OBS) {

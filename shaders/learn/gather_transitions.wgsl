@@ -1,6 +1,6 @@
 // What the critics of a batch of transitions read and are taught: the state and behind it what the agents did, the state behind the window (the
 // policies' actions come later), n-step return and discount (`me_igm.md` §11), and who was alive. An invocation a transition.
-// Constants: MEMBERS, GROUPS (P * E), AGENTS, BATCH, CAPACITY, MAX_STEPS, KEPT, STATE, JOINT (columns, with padding), N, CONTINUOUS (actions are N numbers, else
+// Constants: MEMBERS, GROUPS (P * E), AGENTS, BATCH, CAPACITY, LIMIT, KEPT, STATE, JOINT (columns, with padding), N, CONTINUOUS (actions are N numbers, else
 // one of N), REWARD_SCALE, BOOTSTRAP_CUT. After transitions.
 
 @group(0) @binding(0) var<storage, read> world: array<f32>;        // [CAPACITY, P * E, STATE]
@@ -32,7 +32,7 @@ fn gather_transitions(@builtin(global_invocation_id) id: vec3<u32>) {
     let d = drawn[row];
     let now = place(d, 0u);
     let next = place(d, d.z);
-    let kept = (d.y + d.z - 1u) / MAX_STEPS % KEPT * GROUPS + d.x;
+    let kept = (d.y + d.z - 1u) / LIMIT % KEPT * GROUPS + d.x;
     for (var c = 0u; c < STATE; c++) {
         joint[row * JOINT + c] = world[now * STATE + c];
         var x = world[next * STATE + c];

@@ -1,4 +1,5 @@
-// A network of the state while collecting: of one slot, for the transforms that make logits of utilities. A workgroup an environment.
+// A network of the state while collecting: of one slot, for the transforms that make logits of utilities. A workgroup an environment,
+// numbered over x and y.
 // Constants: ENVS (of a member), GROUPS (P * E), STATE, HIDDEN (0: one layer), OUT, STRIDE (words of a member's parameters), K1, B1, K2, B2
 // (kernels and biases; of one layer K2, B2), WORDS (of an environment, of all networks), FIRST (of this one's). After tick.
 
@@ -10,8 +11,10 @@
 var<workgroup> hidden: array<f32, HIDDEN + 1u>;
 
 @compute @workgroup_size(64)
-fn hyper_step(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let env = group.x;
+fn hyper_step(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+              @builtin(local_invocation_index) lane: u32) {
+    let env = group.y * groups.x + group.x;
+    if (env >= GROUPS) { return; }
     let base = env / ENVS * STRIDE;
     let state = (tick.slot * GROUPS + env) * STATE;
     for (var j = lane; j < HIDDEN; j += 64u) {

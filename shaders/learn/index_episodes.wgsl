@@ -34,6 +34,8 @@ fn index_episodes(@builtin(global_invocation_id) id: vec3<u32>) {
             count += 1u;
         }
     }
+    // At most CAPACITY - 1 episodes are there, of one step each; the end in front of any before those is overwritten.
+    first = max(first, count - min(count, CAPACITY - 1u));
     // What comes next is seen already, where step tick.draw + 1 - CAPACITY was.
     while (first < count && start_of(env, first) + CAPACITY <= tick.draw + 1u) { first += 1u; }
     counts[env] = vec2(count, first);

@@ -51,6 +51,9 @@ pub struct EnvSpec {
     pub actions: ActionSpace,
     /// Steps after which an episode is truncated (the environment's page says whether the reference counts one more).
     pub max_steps: usize,
+    /// The limit of the episodes that are truncated first: `max_steps`, unless the limit depends on the episode. Episodes that are truncated
+    /// end at least so many steps apart.
+    pub shortest_limit: usize,
     /// What discrete actions 0 .. N mean, or the numbers of a continuous one.
     pub action_names: Vec<String>,
     /// What it follows, with the version: `JaxMARL 0.2.0, HeuristicEnemySMAX`.
@@ -379,6 +382,7 @@ mod tests {
             state: 200,
             actions: ActionSpace::Discrete(7),
             max_steps: 10,
+            shortest_limit: 10,
             action_names: vec![],
             reference: "none",
         };

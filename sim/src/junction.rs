@@ -48,6 +48,7 @@ impl JunctionOptions {
             state: 1,
             actions: ActionSpace::Discrete(2),
             max_steps: 1,
+            shortest_limit: 1,
             action_names: vec!["wait".into(), "move".into()],
             reference: "LICA b9f69ce, 1_step_traffic_junction",
         }

@@ -96,6 +96,7 @@ impl KeydoorOptions {
             state: self.states(),
             actions: ActionSpace::Discrete(ACTIONS),
             max_steps: self.max_steps as usize,
+            shortest_limit: self.max_steps as usize,
             action_names: ["left", "right", "pick up", "unlock"]
                 .map(str::to_owned)
                 .to_vec(),

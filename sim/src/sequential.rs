@@ -66,6 +66,7 @@ impl SequentialOptions {
             state: self.agents * self.agents,
             actions: ActionSpace::Discrete(self.actions),
             max_steps: self.agents - 1,
+            shortest_limit: self.agents - 1,
             action_names: (0..self.actions).map(|a| a.to_string()).collect(),
             reference: "DAE (Li et al. 2022), sequential matrix game",
         }

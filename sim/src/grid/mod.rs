@@ -89,6 +89,7 @@ impl GridConfig {
 
     pub fn spec(&self) -> EnvSpec {
         let l = &self.level;
+        let (each, longest) = self.limits();
         let one_hot = self.options.encoding == Encoding::OneHot;
         let (cell, direction) = if one_hot { (20, 4) } else { (3, 1) };
         // Rows of observations begin at multiples of 16 bytes.
@@ -105,7 +106,9 @@ impl GridConfig {
                 CriticState::Grid => 3 * l.width * l.height + 3 + 7 * l.clauses(),
             },
             actions: ActionSpace::Discrete(l.actions),
-            max_steps: self.limits().1 as usize,
+            max_steps: longest as usize,
+            // A mission has one navigation at least.
+            shortest_limit: if each > 0 { each } else { longest } as usize,
             action_names: names[..l.actions].iter().map(|&n| n.to_owned()).collect(),
             reference: l.reference,
         }

@@ -281,6 +281,7 @@ impl MabraxConfig {
             state: self.whole(),
             actions: ActionSpace::Continuous(width),
             max_steps: self.options.max_steps as usize,
+            shortest_limit: self.options.max_steps as usize,
             action_names: names,
             reference: self.reference(),
         }

@@ -230,6 +230,7 @@ impl MatrixConfig {
             state: self.state_copies * self.features(),
             actions: ActionSpace::Discrete(actions),
             max_steps: self.game.max_steps,
+            shortest_limit: self.game.max_steps,
             action_names: (0..actions).map(|a| action_name(a, actions)).collect(),
             reference: self.reference,
         }

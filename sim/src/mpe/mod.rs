@@ -87,6 +87,7 @@ impl MpeConfig {
                 ActionType::Continuous => ActionSpace::Continuous(names.len()),
             },
             max_steps: o.max_steps as usize,
+            shortest_limit: o.max_steps as usize,
             action_names: names.map(str::to_owned).to_vec(),
             reference: self.reference(),
         }

@@ -91,6 +91,7 @@ impl OvercookedConfig {
             state: AGENTS * obs,
             actions: ActionSpace::Discrete(6),
             max_steps: self.options.max_steps as usize,
+            shortest_limit: self.options.max_steps as usize,
             action_names: ["up", "down", "right", "left", "stay", "interact"]
                 .map(str::to_owned)
                 .to_vec(),

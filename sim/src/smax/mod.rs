@@ -104,6 +104,7 @@ impl SmaxConfig {
             state: (6 + types) * n,
             actions,
             max_steps: self.options.max_steps as usize,
+            shortest_limit: self.options.max_steps as usize,
             action_names,
             reference: match self.options.opponent {
                 Opponent::Heuristic => "JaxMARL 0.2.0, HeuristicEnemySMAX",
