@@ -1102,6 +1102,26 @@ fn the_temperature_moves_towards_the_entropy_that_is_aimed_at() {
     }
 }
 
+/// Before the first episode has ended a batch has no step, and nothing is known of the entropy: it moves nowhere.
+#[test]
+fn the_temperature_rests_where_no_episode_has_ended() {
+    let config = Config {
+        env: MATCH.into(),
+        learning_starts: 4,
+        ..values(Algo::MeQmix)
+    };
+    let mut learner = Either::new(&config);
+    let alpha = |learner: &Either| match learner {
+        Either::Soft(soft) => read(&soft.temperature.parts().soft.temperature)[0],
+        Either::Greedy(_) => panic!("its temperature is learned"),
+    };
+    let ends = learner.q().run.replay.sizes.limit;
+    for step in 1..=ends + 1 {
+        learner.update();
+        assert_eq!(alpha(&learner) == 1.0, step < ends, "step {step}");
+    }
+}
+
 #[test]
 fn exploration_falls_to_its_end_and_draws_what_is_allowed() {
     let config = Config {

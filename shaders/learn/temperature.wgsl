@@ -27,7 +27,9 @@ fn temperature_step(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invo
         workgroupBarrier();
     }
     if (lane > 0u) { return; }
-    let entropy = sums[0].x / max(sums[0].y, 1.0);
+    // No step, as before the first episode has ended: nothing is known.
+    if (sums[0].y == 0.0) { return; }
+    let entropy = sums[0].x / sums[0].y;
     let at = group.x * STRIDE;
     let g = temperature[at] * (entropy - TARGET);
     let m = BETA_1 * temperature[at + 2u] + (1.0 - BETA_1) * g;
