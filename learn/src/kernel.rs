@@ -1,7 +1,7 @@
 //! Our own kernels: WGSL from `shaders/`, compiled for the sizes of one run.
 
 use merit_sim::gpu::{Access, Gpu, Region, UNIFORM_STRIDE};
-pub use merit_sim::kernels::Constants;
+pub use merit_sim::kernels::{Constants, over_two};
 
 /// What a kernel binds, in the order of its `@binding` numbers.
 #[derive(Clone, Copy)]
@@ -133,12 +133,6 @@ impl Recorder {
         let encoder = std::mem::replace(&mut self.encoder, self.gpu.encoder());
         self.gpu.submit(encoder);
     }
-}
-
-/// So many workgroups over x and y, of which each holds 65,535 at most; the last few may be too many, and the kernel has to see to that.
-pub fn over_two(groups: usize) -> [usize; 3] {
-    let x = groups.clamp(1, 32_768);
-    [x, groups.div_ceil(x), 1]
 }
 
 fn resources<'a>(binds: &[Bind<'a>]) -> Vec<wgpu::BindingResource<'a>> {

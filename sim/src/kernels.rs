@@ -57,6 +57,12 @@ impl Constants {
     }
 }
 
+/// So many workgroups over x and y, of which each holds 65,535 at most; the last few may be too many, and the kernel has to see to that.
+pub fn over_two(groups: usize) -> [usize; 3] {
+    let x = groups.clamp(1, 32_768);
+    [x, groups.div_ceil(x), 1]
+}
+
 /// How environments are spread over workgroups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grid {
@@ -79,11 +85,10 @@ impl Grid {
     }
 
     pub fn new(workgroup: usize, envs: usize, envs_per_group: usize, layout: &'static str) -> Self {
-        let groups = envs.div_ceil(envs_per_group) as u32;
-        let x = groups.clamp(1, 32_768);
+        let [x, y, _] = over_two(envs.div_ceil(envs_per_group));
         Self {
             workgroup,
-            groups: (x, groups.div_ceil(x)),
+            groups: (x as u32, y as u32),
             layout,
         }
     }
