@@ -436,6 +436,7 @@ impl Ppo {
         networks: impl FnOnce(&Sizes) -> Networks,
     ) -> Result<Self, LearnError> {
         let sizes = Sizes::new(config, env.spec())?;
+        sizes.check_dispatches(config)?;
         let networks = networks(&sizes);
         let stride = networks.stride();
         let members = sizes.members;

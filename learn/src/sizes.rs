@@ -146,21 +146,21 @@ impl Sizes {
                 )),
             };
         }
-        let (items, of) = match config.network {
-            Network::Ff => (sizes.samples(), "envs * agents * rollout samples"),
-            Network::Gru => (sizes.member_rows(), "envs * agents sequences"),
+        let items = sizes.shared(config.network);
+        let of = match config.network {
+            Network::Ff => "envs * agents * rollout samples",
+            Network::Gru => "envs * agents sequences",
         };
-        if items % sizes.minibatches != 0 {
+        if !items.is_multiple_of(sizes.minibatches) {
             return wrong(format!(
                 "minibatches = {}: it must divide the {items} {of} ({} does)",
                 config.minibatches,
                 (1..=config.minibatches)
                     .rev()
-                    .find(|m| items % m == 0)
+                    .find(|m| items.is_multiple_of(*m))
                     .unwrap_or(1)
             ));
         }
-        sizes.check_dispatches(items, whole)?;
         if let (ActionSpace::Continuous(_), Algo::ComaPg) = (spec.actions, config.algo) {
             return wrong(format!(
                 "algo = \"coma_pg\" needs discrete actions, and those of {} are numbers; take coma, dae, gpae, mappo or ippo",
@@ -211,11 +211,25 @@ impl Sizes {
         Ok(sizes)
     }
 
-    /// What one dispatch of each kernel can do, of which a dimension holds [`MOST_GROUPS`] workgroups. `items`: what minibatches share;
-    /// `whole`: there is one of all.
-    fn check_dispatches(&self, items: usize, whole: bool) -> Result<(), LearnError> {
+    /// What a member's minibatches share: samples, or the sequences of a recurrent network.
+    fn shared(&self, network: Network) -> usize {
+        match network {
+            Network::Ff => self.samples(),
+            Network::Gru => self.member_rows(),
+        }
+    }
+
+    /// What one dispatch of each kernel can do, of which a dimension holds [`MOST_GROUPS`] workgroups. Asked once the environments exist: where
+    /// their buffers do not fit, it is their number that has to change, and no number of minibatches would help.
+    ///
+    /// # Errors
+    /// [`LearnError::Config`], which says what to set.
+    pub(crate) fn check_dispatches(&self, config: &Config) -> Result<(), LearnError> {
         let most = MOST_GROUPS * ROWS_A_GROUP;
         if self.minibatch_rows() > most {
+            // Its actor has one step a rollout, of all of it.
+            let whole = config.algo == Algo::ComaPg;
+            let items = self.shared(config.network);
             let enough = self.samples().div_ceil(most);
             let dividing = (enough..=items).find(|m| items.is_multiple_of(*m) && !whole);
             return Err(LearnError::Config(format!(

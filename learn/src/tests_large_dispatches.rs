@@ -52,7 +52,8 @@ fn minibatches_of_more_than_a_dispatch_are_refused() {
             ..config.clone()
         };
         let spec = toy(&small).spec().clone();
-        match Sizes::new(&config, &spec) {
+        let sizes = Sizes::new(&config, &spec).expect("sizes that go together");
+        match sizes.check_dispatches(&config) {
             Err(LearnError::Config(message)) => message,
             other => panic!("{other:?}"),
         }
