@@ -175,25 +175,28 @@ fn qtran_learns_along_its_three_losses() {
     }
 }
 
-/// Of `value_decomposition.md` §12, 4: with uniform exploration the joint value is the payoff. That the agents rank the best joint action first does not hold for
-/// every seed after these steps, and is not asked; the ring does not come round.
+/// `value_decomposition.md` §12, 4: with uniform exploration the joint value is the payoff, and the agents rank the best joint action first. Both losses have weight 1, as in
+/// the paper: with the published code's 0.1 for L_nopt, which one game of nine moves, the utilities need ten times as long. A joint value may rest for long
+/// at the best function that is linear in Σ e_i (about -3.5 everywhere near its best), where nothing can be right: one seed of three may.
 #[test]
-fn qtran_represents_the_game_that_monotone_mixers_do_not() {
+fn qtran_solves_the_game_that_monotone_mixers_do_not() {
     let config = Config {
         env: "matrix/3x3".into(),
         algo: Algo::Qtran,
         total_steps: 20_000,
-        seeds: 2,
+        seeds: 3,
         envs: 32,
         gradient_steps: 3,
         rollout: 1,
         network: Kind::Ff,
-        hidden: 32,
-        mixing_embed: 32,
+        hidden: 64,
+        mixing_embed: 64,
+        nopt_coef: 1.0,
         replay: 32 * 640,
         batch: 32,
         learning_starts: 256,
-        learning_rate: 1e-3,
+        learning_rate: 3e-3,
+        anneal_lr: true,
         adam_eps: 1e-8,
         max_grad_norm: 10.0,
         td_lambda: 0.0,
@@ -208,7 +211,14 @@ fn qtran_represents_the_game_that_monotone_mixers_do_not() {
         learner.update().expect("updated");
     }
     let (reports, _) = learner.report().expect("reported");
-    let best = |report: &crate::learner::MemberReport| report.diagnostics["joint_best"];
-    let all: Vec<f64> = reports.iter().map(best).collect();
-    assert!(all.iter().any(|best| (best - 8.0).abs() < 0.1), "{all:?}");
+    let of = |key| {
+        let value = |r: &crate::learner::MemberReport| r.diagnostics[key];
+        reports.iter().map(value).collect::<Vec<f64>>()
+    };
+    let (best, gap) = (of("joint_best"), of("joint_gap"));
+    let solved = |p: &usize| (best[*p] - 8.0).abs() < 0.1 && gap[*p].abs() < 0.1;
+    assert!(
+        (0..config.seeds).filter(solved).count() >= 2,
+        "the best joint values {best:?}, less those of the agents' actions {gap:?}"
+    );
 }
