@@ -227,7 +227,7 @@ impl Sizes {
     pub(crate) fn check_dispatches(&self, config: &Config) -> Result<(), LearnError> {
         let most = MOST_GROUPS * ROWS_A_GROUP;
         if self.minibatch_rows() > most {
-            // Its actor has one step a rollout, of all of it.
+            // Where there are no minibatches, their number is nothing to set.
             let whole = config.algo == Algo::ComaPg;
             let items = self.shared(config.network);
             let enough = self.samples().div_ceil(most);

@@ -176,8 +176,8 @@ fn qtran_learns_along_its_three_losses() {
 }
 
 /// `value_decomposition.md` §12, 4: with uniform exploration the joint value is the payoff, and the agents rank the best joint action first. Both losses have weight 1, as in
-/// the paper: with the published code's 0.1 for L_nopt, which one game of nine moves, the utilities need ten times as long. A joint value may rest for long
-/// at the best function that is linear in Σ e_i (about -3.5 everywhere near its best), where nothing can be right: one seed of three may.
+/// the paper; the published code has 0.1 for L_nopt, which but one game of nine moves before the agents are right. A joint value may rest at the best function that is
+/// linear in Σ e_i, and its agents cannot be right then: one seed of three may.
 #[test]
 fn qtran_solves_the_game_that_monotone_mixers_do_not() {
     let config = Config {
@@ -211,14 +211,15 @@ fn qtran_solves_the_game_that_monotone_mixers_do_not() {
         learner.update().expect("updated");
     }
     let (reports, _) = learner.report().expect("reported");
-    let of = |key| {
-        let value = |r: &crate::learner::MemberReport| r.diagnostics[key];
-        reports.iter().map(value).collect::<Vec<f64>>()
-    };
-    let (best, gap) = (of("joint_best"), of("joint_gap"));
-    let solved = |p: &usize| (best[*p] - 8.0).abs() < 0.1 && gap[*p].abs() < 0.1;
-    assert!(
-        (0..config.seeds).filter(solved).count() >= 2,
-        "the best joint values {best:?}, less those of the agents' actions {gap:?}"
-    );
+    let evaluated = learner.evaluate(16, true, 1).expect("evaluated");
+    let mut represented = 0;
+    for (report, episodes) in reports.iter().zip(evaluated) {
+        let said = &report.diagnostics;
+        if (said["joint_best"] - 8.0).abs() < 0.1 {
+            represented += 1;
+            assert!(said["joint_gap"] < 1e-6, "{said:?}");
+            assert_eq!(episodes.mean_return(), 8.0, "{said:?}");
+        }
+    }
+    assert!(represented >= 2, "the payoff in {represented} seeds of 3");
 }
