@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::env::{ActionSpace, VecEnv};
 use crate::gpu::{Access, Gpu, GpuError};
+use crate::kernels::over_two;
 use crate::registry::{self, Batch, Driver, EnvError, EnvOptions, Layout};
 
 /// Who acts while the rate is measured.
@@ -196,8 +197,7 @@ pub fn copy_bandwidth(gpu: &Gpu) -> Result<f64, GpuError> {
         gpu.storage("copy to", bytes),
     );
     let vectors = (bytes / 16) as u32;
-    let groups = vectors.div_ceil(256);
-    let across = groups.min(32_768);
+    let [x, y, z] = over_two(vectors.div_ceil(256) as usize).map(|n| n as u32);
     let module = gpu.shader(
         "copy",
         include_str!("../../shaders/common/copy.wgsl"),
@@ -206,7 +206,7 @@ pub fn copy_bandwidth(gpu: &Gpu) -> Result<f64, GpuError> {
     let accesses = [Access::Uniform(8), Access::Read, Access::ReadWrite];
     let layout = gpu.layout("copy", &accesses);
     let pipeline = gpu.pipeline("copy", &module, "copy_words", &layout);
-    let size = gpu.uniform_from("size", &[[vectors, 256 * across]]);
+    let size = gpu.uniform_from("size", &[[vectors, 256 * x]]);
     let buffers = [size.as_entire_binding(), from.binding(), to.binding()];
     let bindings = gpu.bind("copy", &layout, &buffers);
     let copies: [&dyn Fn(&mut wgpu::CommandEncoder); 2] = [
@@ -217,7 +217,7 @@ pub fn copy_bandwidth(gpu: &Gpu) -> Result<f64, GpuError> {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
             pass.set_pipeline(&pipeline);
             pass.set_bind_group(0, &bindings, &[]);
-            pass.dispatch_workgroups(across, groups.div_ceil(across), 1);
+            pass.dispatch_workgroups(x, y, z);
         },
     ];
     let times = 8;
@@ -255,8 +255,7 @@ impl Chooser {
             });
         };
         let rows = (env.envs() * spec.agents) as u32;
-        let groups = rows.div_ceil(64);
-        let groups_x = groups.min(32_768);
+        let [x, y, _] = over_two(rows.div_ceil(64) as usize).map(|n| n as u32);
         let source = [
             include_str!("../../shaders/common/rng.wgsl"),
             include_str!("../../shaders/common/random_actions.wgsl"),
@@ -265,7 +264,7 @@ impl Chooser {
         let module = gpu.shader("random actions", &source, false);
         let (read, write) = (Access::Read, Access::ReadWrite);
         let layout = gpu.layout("random actions", &[Access::Uniform(16), read, write, write]);
-        let shape = gpu.uniform_from("shape", &[[rows, actions as u32, groups_x, 0]]);
+        let shape = gpu.uniform_from("shape", &[[rows, actions as u32, x, 0]]);
         let counters = gpu.storage("draw counters", u64::from(rows) * 4);
         let io = env.io();
         let bindings = gpu.bind(
@@ -281,7 +280,7 @@ impl Chooser {
         Ok(Self {
             pipeline: gpu.pipeline("random actions", &module, "choose", &layout),
             bindings,
-            groups: (groups_x, groups.div_ceil(groups_x)),
+            groups: (x, y),
         })
     }
 
