@@ -83,6 +83,8 @@ fn gpu(error: &GpuError) -> bool {
         | GpuError::UnknownAdapter { .. }
         | GpuError::Limit { .. }
         | GpuError::TooLarge { .. }
+        | GpuError::TooLargeBuffer { .. }
+        | GpuError::TooManyGroups { .. }
         | GpuError::OutOfMemory { .. } => true,
         GpuError::Device { .. }
         | GpuError::Refused { .. }

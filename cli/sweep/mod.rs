@@ -290,6 +290,10 @@ fn does_not_fit(error: &anyhow::Error) -> bool {
     });
     matches!(
         gpu,
-        Some(GpuError::TooLarge { .. } | GpuError::OutOfMemory { .. })
+        Some(
+            GpuError::TooLarge { .. }
+                | GpuError::TooLargeBuffer { .. }
+                | GpuError::OutOfMemory { .. }
+        )
     )
 }

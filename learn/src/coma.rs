@@ -128,7 +128,7 @@ impl ActorCritic for Coma {
 
         // UPDATE: K epochs of minibatches; the critic's loss is of the action that was taken.
         ppo.record_epochs(&mut to)?;
-        ppo.end_update(to);
+        ppo.end_update(to)?;
         Ok(())
     }
 }

@@ -132,6 +132,7 @@ impl ComaPg {
     /// [`LearnError`]: what does not fit the configuration, the adapter or burn.
     pub fn new(gpu: &Gpu, config: &Config, env: Box<dyn VecEnv>) -> Result<Self, LearnError> {
         let sizes = Sizes::new(config, env.spec())?;
+        sizes.check_dispatches(config)?;
         let ActionSpace::Discrete(n) = sizes.actions else {
             return Err(LearnError::Config(
                 "algo = \"coma_pg\" needs discrete actions; take coma, dae, gpae, mappo or ippo"
@@ -388,7 +389,10 @@ impl ComaPg {
     }
 
     /// The last slot becomes the first, and the update is over.
-    fn end_update(&mut self, mut to: Recorder) {
+    ///
+    /// # Errors
+    /// [`LearnError::Gpu`] where a dispatch of it needed too many workgroups.
+    fn end_update(&mut self, mut to: Recorder) -> Result<(), LearnError> {
         self.dead_units.record(&mut to);
         self.report_kernel
             .record(&mut to, 0, [self.sizes.members, 1, 1]);
@@ -402,8 +406,9 @@ impl ComaPg {
         }
         let launches = to.launches;
         self.timestamps.end_update(to.encoder(), launches);
-        to.submit();
+        to.finish()?;
         self.updates_done += 1;
+        Ok(())
     }
 
     fn contents(&self) -> Contents<'_> {
@@ -484,7 +489,7 @@ impl Learner for ComaPg {
         if self.target_due() {
             to.copy(&self.critic.adam.params, &self.critic.target);
         }
-        self.end_update(to);
+        self.end_update(to)?;
         Ok(())
     }
 

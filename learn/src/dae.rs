@@ -192,7 +192,7 @@ impl ActorCritic for Dae {
                 self.ppo.record_optimisers(&mut to, tick);
             }
         }
-        self.ppo.end_update(to);
+        self.ppo.end_update(to)?;
         Ok(())
     }
 }

@@ -190,6 +190,7 @@ impl Evaluation {
                     .record(&mut to, 0, [envs.div_ceil(64), 1, 1]);
             }
             to.submit();
+            to.check()?;
             let kept: Vec<f32> = gpu.read(&self.kept)?;
             let ended: f64 = kept[..envs].iter().map(|&n| f64::from(n)).sum();
             if ended as usize == self.episodes * self.sizes.members {

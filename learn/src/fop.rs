@@ -940,7 +940,7 @@ impl Learner for Fop {
             }
         }
         self.record_report(&mut to);
-        self.run.end_update(to);
+        self.run.end_update(to)?;
         Ok(())
     }
 

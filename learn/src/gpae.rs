@@ -188,7 +188,7 @@ impl ActorCritic for Gpae {
             ppo.record_gradients(&mut to, tick)?;
             ppo.record_optimisers(&mut to, tick);
         }
-        ppo.end_update(to);
+        ppo.end_update(to)?;
         Ok(())
     }
 

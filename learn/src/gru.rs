@@ -70,23 +70,19 @@ pub struct GruMemory {
 }
 
 /// Sequences of one workgroup where an invocation has one: the width of a software device's vectors.
-const ROW_GROUP: u32 = 8;
+const ROW_GROUP: usize = 8;
 
 /// A pipeline and what it works on: one dispatch for all members, or one each.
 struct Scan {
     pipeline: wgpu::ComputePipeline,
     binds: Vec<wgpu::BindGroup>,
-    groups: [u32; 2],
+    groups: [usize; 3],
 }
 
 impl Scan {
     fn record(&self, to: &mut Recorder) {
         for bind in &self.binds {
-            let pass = to.pass();
-            pass.set_pipeline(&self.pipeline);
-            pass.set_bind_group(0, bind, &[]);
-            pass.dispatch_workgroups(self.groups[0], self.groups[1], 1);
-            to.launches += 1;
+            to.dispatch("gru_scan", &self.pipeline, bind, &[], self.groups);
         }
     }
 }
@@ -184,11 +180,11 @@ impl GruScan {
                         let weights = weights.part(p * words + first, block);
                         bind(&layout, [p, steps, rows, hidden / 4], &weights, rest)
                     };
-                    let groups = [(rows as u32).div_ceil(ROW_GROUP), 1];
+                    let groups = [rows.div_ceil(ROW_GROUP), 1, 1];
                     ((0..members).map(member).collect(), groups)
                 } else {
                     let all = bind(&layout, [members, steps, rows, 0], weights, rest);
-                    let groups = [rows.div_ceil(split.rows) as u32, members as u32];
+                    let groups = [rows.div_ceil(split.rows), members, 1];
                     (vec![all], groups)
                 };
                 Scan {

@@ -797,7 +797,7 @@ impl Learner for Hasac {
             self.record_temperatures(&mut to, tick);
             self.record_target_update(&mut to, tick);
         }
-        self.run.end_update(to);
+        self.run.end_update(to)?;
         Ok(())
     }
 

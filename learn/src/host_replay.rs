@@ -109,7 +109,7 @@ impl HostDoubleQ {
             self.q.record_descent(&mut to, tick)?;
             self.q.record_target_update(&mut to, i);
         }
-        self.q.run.end_update(to);
+        self.q.run.end_update(to)?;
         Ok(())
     }
 }

@@ -74,7 +74,7 @@ impl ActorCritic for Ippo {
 
         // UPDATE: K epochs of minibatches, a step of the optimiser for each.
         ppo.record_epochs(&mut to)?;
-        ppo.end_update(to);
+        ppo.end_update(to)?;
         Ok(())
     }
 }

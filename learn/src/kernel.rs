@@ -1,6 +1,8 @@
 //! Our own kernels: WGSL from `shaders/`, compiled for the sizes of one run.
 
-use merit_sim::gpu::{Access, Gpu, Region, UNIFORM_STRIDE};
+use std::sync::Arc;
+
+use merit_sim::gpu::{Access, Gpu, GpuError, Region, UNIFORM_STRIDE};
 pub use merit_sim::kernels::{Constants, over_two};
 
 /// What a kernel binds, in the order of its `@binding` numbers.
@@ -88,6 +90,8 @@ pub struct Recorder {
     pass: Option<wgpu::ComputePass<'static>>,
     /// Dispatches and copies so far.
     pub launches: u64,
+    /// The first dispatch that was left out, because it would have needed too many workgroups.
+    left_out: Option<GpuError>,
 }
 
 impl Recorder {
@@ -97,6 +101,7 @@ impl Recorder {
             gpu: gpu.clone(),
             pass: None,
             launches: 0,
+            left_out: None,
         }
     }
 
@@ -113,6 +118,28 @@ impl Recorder {
     pub fn encoder(&mut self) -> &mut wgpu::CommandEncoder {
         self.pass = None;
         &mut self.encoder
+    }
+
+    /// Records a dispatch of `groups` workgroups of `name`; one of more than the adapter does in a dimension is left out, which
+    /// [`Recorder::finish`] tells.
+    pub fn dispatch(
+        &mut self,
+        name: &str,
+        pipeline: &wgpu::ComputePipeline,
+        bind: &wgpu::BindGroup,
+        offsets: &[u32],
+        groups: [usize; 3],
+    ) {
+        if let Err(e) = self.gpu.check_groups(name, groups) {
+            self.left_out.get_or_insert(e);
+            return;
+        }
+        let [x, y, z] = groups.map(|n| n as u32);
+        let pass = self.pass();
+        pass.set_pipeline(pipeline);
+        pass.set_bind_group(0, bind, offsets);
+        pass.dispatch_workgroups(x, y, z);
+        self.launches += 1;
     }
 
     /// Copies one buffer's region to another's of the same size.
@@ -133,6 +160,21 @@ impl Recorder {
         let encoder = std::mem::replace(&mut self.encoder, self.gpu.encoder());
         self.gpu.submit(encoder);
     }
+
+    /// Hands over what is left.
+    ///
+    /// # Errors
+    /// [`GpuError::TooManyGroups`] where a dispatch was left out: nothing of what was recorded counts.
+    pub fn finish(mut self) -> Result<(), GpuError> {
+        self.submit();
+        self.check()
+    }
+
+    /// # Errors
+    /// [`GpuError::TooManyGroups`] where a dispatch was left out since the last call.
+    pub fn check(&mut self) -> Result<(), GpuError> {
+        self.left_out.take().map_or(Ok(()), Err)
+    }
 }
 
 fn resources<'a>(binds: &[Bind<'a>]) -> Vec<wgpu::BindingResource<'a>> {
@@ -151,6 +193,7 @@ fn resources<'a>(binds: &[Bind<'a>]) -> Vec<wgpu::BindingResource<'a>> {
 
 /// A pipeline with everything bound but the tick.
 pub struct Kernel {
+    name: Arc<str>,
     pipeline: wgpu::ComputePipeline,
     bind: wgpu::BindGroup,
     ticked: bool,
@@ -179,6 +222,7 @@ impl Kernel {
             .collect();
         let layout = gpu.layout(entry, &accesses);
         Self {
+            name: entry.into(),
             pipeline: gpu.pipeline(entry, &module, entry, &layout),
             bind: gpu.bind(entry, &layout, &resources(binds)),
             ticked: binds.iter().any(|b| matches!(b, Bind::Tick(_))),
@@ -189,6 +233,7 @@ impl Kernel {
     pub fn rebound(&self, gpu: &Gpu, binds: &[Bind<'_>]) -> Self {
         let layout = self.pipeline.get_bind_group_layout(0);
         Self {
+            name: self.name.clone(),
             pipeline: self.pipeline.clone(),
             bind: gpu.bind("rebound", &layout, &resources(binds)),
             ticked: self.ticked,
@@ -197,17 +242,8 @@ impl Kernel {
 
     /// Records a dispatch of `groups` workgroups under tick `tick` (ignored by kernels that bind none).
     pub fn record(&self, to: &mut Recorder, tick: usize, groups: [usize; 3]) {
-        self.record_in(to.pass(), tick, groups);
-        to.launches += 1;
-    }
-
-    /// The same into a pass of someone else's.
-    pub fn record_in(&self, pass: &mut wgpu::ComputePass<'_>, tick: usize, groups: [usize; 3]) {
         let offset = tick as u32 * UNIFORM_STRIDE as u32;
         let offsets: &[u32] = if self.ticked { &[offset] } else { &[] };
-        pass.set_pipeline(&self.pipeline);
-        pass.set_bind_group(0, &self.bind, offsets);
-        let [x, y, z] = groups.map(|n| n as u32);
-        pass.dispatch_workgroups(x, y, z);
+        to.dispatch(&self.name, &self.pipeline, &self.bind, offsets, groups);
     }
 }

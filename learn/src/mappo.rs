@@ -52,7 +52,7 @@ impl ActorCritic for Mappo {
 
         // UPDATE: K epochs of minibatches, a step of both optimisers for each; both gradients are taken at the same parameters.
         ppo.record_epochs(&mut to)?;
-        ppo.end_update(to);
+        ppo.end_update(to)?;
         Ok(())
     }
 }

@@ -539,7 +539,7 @@ impl Learner for MeIgm {
                 .record(&mut to, tick, [self.q.run.sizes.members, 1, 1]);
             self.q.record_target_update(&mut to, i);
         }
-        self.q.run.end_update(to);
+        self.q.run.end_update(to)?;
         Ok(())
     }
 

@@ -304,11 +304,16 @@ impl OffPolicy {
         step.is_multiple_of(self.config.target_interval)
     }
 
-    pub fn end_update(&mut self, mut to: Recorder) {
+    /// The update is over: what is left of it is handed over.
+    ///
+    /// # Errors
+    /// [`LearnError::Gpu`] where a dispatch of it needed too many workgroups.
+    pub fn end_update(&mut self, mut to: Recorder) -> Result<(), LearnError> {
         let launches = to.launches;
         self.timestamps.end_update(to.encoder(), launches);
-        to.submit();
+        to.finish()?;
         self.updates_done += 1;
+        Ok(())
     }
 
     /// Time of the updates since the last call. Waits for the device.

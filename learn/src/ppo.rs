@@ -985,7 +985,10 @@ impl Ppo {
     }
 
     /// The last slot becomes the first, and the update is over.
-    pub fn end_update(&mut self, mut to: Recorder) {
+    ///
+    /// # Errors
+    /// [`LearnError::Gpu`] where a dispatch of it needed too many workgroups.
+    pub fn end_update(&mut self, mut to: Recorder) -> Result<(), LearnError> {
         self.dead_units.record(&mut to);
         self.carry.record(&mut to, 0, [64, 1, 1]);
         if let Some(r) = &self.recurrent {
@@ -1000,8 +1003,9 @@ impl Ppo {
         }
         let launches = to.launches;
         self.timestamps.end_update(to.encoder(), launches);
-        to.submit();
+        to.finish()?;
         self.updates_done += 1;
+        Ok(())
     }
 
     pub fn env_steps(&self) -> u64 {

@@ -644,7 +644,7 @@ impl Learner for DoubleQ {
             q.record_descent(&mut to, tick)?;
             q.record_target_update(&mut to, i);
         }
-        q.run.end_update(to);
+        q.run.end_update(to)?;
         Ok(())
     }
 

@@ -451,7 +451,7 @@ pub(crate) mod network {
                     }
                 }
                 let to = crate::kernel::Recorder::new(gpu());
-                ppo.end_update(to);
+                ppo.end_update(to).expect("few enough workgroups");
                 if let Some(r) = &ppo.recurrent {
                     let flags: Vec<_> = carried.iter().map(|&c| f64::from(u8::from(c))).collect();
                     assert_eq!(read(&r.carried), flags);
@@ -807,7 +807,8 @@ pub(crate) mod network {
             stir(&ppo);
             // The second rollout begins with something remembered.
             collect(&mut ppo);
-            ppo.end_update(crate::kernel::Recorder::new(gpu()));
+            ppo.end_update(crate::kernel::Recorder::new(gpu()))
+                .expect("few enough workgroups");
             collect(&mut ppo);
             // Away from the policy that collected: ratios on both sides of the clip range, values beyond theirs.
             let drift = uniform(11, (ppo.adam.params.size / 4) as usize, -0.15, 0.15);
@@ -1009,7 +1010,7 @@ pub(crate) mod network {
                 let want = if anneal_ent_coef { 0.5 * left } else { 0.5 };
                 let found = read(&ppo.loss.entropy_weight);
                 close(&found, &[want; 2], 1e-6, "weight of the entropy");
-                ppo.end_update(to);
+                ppo.end_update(to).expect("few enough workgroups");
             }
         }
     }
@@ -1041,7 +1042,8 @@ pub(crate) mod network {
                 "{update}: {points:?}"
             );
             assert_eq!(points.contains(&(3.0 * weight)), weight > 0.0, "{update}");
-            ppo.end_update(crate::kernel::Recorder::new(gpu()));
+            ppo.end_update(crate::kernel::Recorder::new(gpu()))
+                .expect("few enough workgroups");
         }
     }
 

@@ -498,7 +498,8 @@ fn critics_see_what_the_others_did_and_policies_judge_what_is_stored() {
                 .map(|(w, d)| *w as f32 + d)
                 .collect();
             gpu().write(&ppo.adam.params, &moved);
-            ppo.end_update(Recorder::new(gpu()));
+            ppo.end_update(Recorder::new(gpu()))
+                .expect("few enough workgroups");
         }
     }
 }
@@ -580,7 +581,9 @@ fn coma_equals_its_definition() {
             ..config(Algo::Coma)
         };
         let mut coma = stirred(Coma::new(gpu(), &config, toy(&config)).expect("it fits"));
-        coma.ppo.end_update(Recorder::new(gpu()));
+        coma.ppo
+            .end_update(Recorder::new(gpu()))
+            .expect("few enough workgroups");
         let mut to = coma.ppo.begin_update();
         coma.ppo.record_rollout(&mut to);
         coma.record_estimates(&mut to);
@@ -747,7 +750,9 @@ fn dae(env: &str, beta: f64, shaped: bool, network: Kind) -> Dae {
 fn estimated_dae(config: &Config) -> Dae {
     let mut dae = stirred(Dae::new(gpu(), config, toy(config)).expect("it fits"));
     run(|to| dae.record_estimates(to));
-    dae.ppo.end_update(Recorder::new(gpu()));
+    dae.ppo
+        .end_update(Recorder::new(gpu()))
+        .expect("few enough workgroups");
     let mut to = dae.ppo.begin_update();
     dae.ppo.record_rollout(&mut to);
     dae.record_estimates(&mut to);
@@ -1096,7 +1101,9 @@ fn coma_of_numbers_equals_its_definition_with_the_same_draws() {
         };
         let mut coma = stirred(Coma::new(gpu(), &config, toy(&config)).expect("it fits"));
         run(|to| coma.record_estimates(to));
-        coma.ppo.end_update(Recorder::new(gpu()));
+        coma.ppo
+            .end_update(Recorder::new(gpu()))
+            .expect("few enough workgroups");
         let mut to = coma.ppo.begin_update();
         coma.ppo.record_rollout(&mut to);
         coma.record_estimates(&mut to);

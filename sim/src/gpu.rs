@@ -1,6 +1,7 @@
 //! The adapter, the device and its memory: everything that is asked of wgpu outside a kernel.
 
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytemuck::Pod;
 use wgpu::util::DeviceExt;
@@ -39,6 +40,24 @@ pub enum GpuError {
         /// The largest count of `unit` that fits.
         largest: u64,
         unit: &'static str,
+    },
+    #[error(
+        "`{what}` needs {needed} bytes in one buffer, adapter `{adapter}` allows {limit}: ask for fewer environments, steps or members, or for more minibatches"
+    )]
+    TooLargeBuffer {
+        what: String,
+        adapter: String,
+        needed: u64,
+        limit: u64,
+    },
+    #[error(
+        "`{what}` needs {needed} workgroups in one dimension of a dispatch, adapter `{adapter}` allows {limit}: set minibatches higher, or envs, rollout, batch or seeds lower"
+    )]
+    TooManyGroups {
+        what: String,
+        adapter: String,
+        needed: usize,
+        limit: u32,
     },
     #[error(
         "adapter `{adapter}` has no memory left for {what}: ask for fewer environments, steps or members"
@@ -142,6 +161,8 @@ pub struct Gpu {
     pub queue: wgpu::Queue,
     pub info: wgpu::AdapterInfo,
     pub limits: wgpu::Limits,
+    /// The largest buffer that was asked for while [`Gpu::guarded`], if it was more than one binding may have.
+    asked: Arc<Mutex<Option<(String, u64)>>>,
 }
 
 impl Gpu {
@@ -234,6 +255,7 @@ impl Gpu {
             queue,
             info,
             limits,
+            asked: Arc::default(),
         })
     }
 
@@ -274,9 +296,38 @@ impl Gpu {
         })
     }
 
+    /// Checks that one dispatch of `what` may have `groups` workgroups.
+    ///
+    /// # Errors
+    /// [`GpuError::TooManyGroups`].
+    pub fn check_groups(&self, what: &str, groups: [usize; 3]) -> Result<(), GpuError> {
+        let limit = self.limits.max_compute_workgroups_per_dimension;
+        let needed = groups.into_iter().max().unwrap_or(0);
+        if needed <= limit as usize {
+            return Ok(());
+        }
+        Err(GpuError::TooManyGroups {
+            what: what.to_owned(),
+            adapter: self.info.name.clone(),
+            needed,
+            limit,
+        })
+    }
+
+    /// Remembers what is too large to be bound whole, for [`Gpu::guarded`] to name where that is refused.
+    fn note(&self, label: &str, bytes: u64) {
+        if bytes > self.max_binding() {
+            let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+            if asked.as_ref().is_none_or(|(_, most)| bytes > *most) {
+                *asked = Some((label.to_owned(), bytes));
+            }
+        }
+    }
+
     /// A zeroed storage buffer of `bytes` bytes (at least 4: empty bindings are not allowed).
     pub fn storage(&self, label: &str, bytes: u64) -> Region {
         let size = bytes.max(4).next_multiple_of(4);
+        self.note(label, size);
         let buffer = self.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some(label),
             size,
@@ -319,8 +370,13 @@ impl Gpu {
     /// Runs `f`, which allocates or compiles, and turns what the driver objects to into an error; without it wgpu panics.
     ///
     /// # Errors
-    /// [`GpuError::OutOfMemory`], [`GpuError::Refused`].
+    /// [`GpuError::OutOfMemory`], [`GpuError::TooLargeBuffer`], [`GpuError::Refused`].
     pub fn guarded<T>(&self, what: &str, f: impl FnOnce() -> T) -> Result<T, GpuError> {
+        let asked = |now| {
+            let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *asked, now)
+        };
+        let outside = asked(None);
         let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let out = f();
@@ -328,14 +384,20 @@ impl Gpu {
         let exhausted = pollster::block_on(memory.pop());
         let (adapter, what) = (self.info.name.clone(), what.to_owned());
         // A buffer that could not be allocated is also invalid to whatever binds it: the shortage is the cause.
-        match (exhausted, refused) {
-            (Some(_), _) => Err(GpuError::OutOfMemory { adapter, what }),
-            (None, Some(e)) => Err(GpuError::Refused {
+        match (exhausted, refused, asked(outside)) {
+            (Some(_), _, _) => Err(GpuError::OutOfMemory { adapter, what }),
+            (None, Some(_), Some((what, needed))) => Err(GpuError::TooLargeBuffer {
+                what,
+                adapter,
+                needed,
+                limit: self.max_binding(),
+            }),
+            (None, Some(e), None) => Err(GpuError::Refused {
                 adapter,
                 what,
                 reason: e.to_string(),
             }),
-            (None, None) => Ok(out),
+            (None, None, _) => Ok(out),
         }
     }
 
