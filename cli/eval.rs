@@ -20,7 +20,7 @@ pub struct Eval {
     /// Episodes of each seed
     #[arg(long, allow_negative_numbers = true, value_parser = episodes, default_value = "1000")]
     episodes: u64,
-    /// Take the most probable action instead of drawing one
+    /// Take the most probable action instead of drawing one (value decomposition but FOP: the largest utility, in any case)
     #[arg(long)]
     greedy: bool,
     /// Seed of the episodes [default: that of the run's own evaluations]
@@ -83,10 +83,10 @@ impl Eval {
             record.mean(|m| m.length),
             record.mean(|m| m.truncated),
         ));
-        let policy = if self.greedy {
-            "most probable actions"
-        } else {
-            "drawn actions"
+        let policy = match (config.algo.has_actor(), self.greedy) {
+            (false, _) => "actions of the largest utility",
+            (true, true) => "most probable actions",
+            (true, false) => "drawn actions",
         };
         let (algo, env) = (config.algo.name(), &config.env);
         let about = format!(

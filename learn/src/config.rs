@@ -782,6 +782,10 @@ const PRESETS: &[(&str, &str)] = &[
         include_str!("../../configs/smax/3m.mappo.toml"),
     ),
     (
+        "smax/terran.me_igm",
+        include_str!("../../configs/smax/terran.me_igm.toml"),
+    ),
+    (
         "smax.value_decomposition",
         include_str!("../../configs/smax.value_decomposition.toml"),
     ),
@@ -814,6 +818,11 @@ fn presets(env: &str, algo: &str) -> Result<Vec<Layer>, ConfigError> {
         format!("{family}.{algo}"),
         format!("{env}.{algo}"),
     ]);
+    if matches!(algo, "me_qmix" | "me_qplex") {
+        // `smax/terran` of `smax/terran_5_vs_5`: the published aims of the entropy are a race's.
+        let race = env.split('_').next().unwrap_or(env);
+        wanted.push(format!("{race}.me_igm"));
+    }
     let mut found = Vec::new();
     for name in wanted {
         for (_, text) in PRESETS.iter().filter(|(n, _)| *n == name) {
@@ -1192,6 +1201,21 @@ mod tests {
     }
 
     #[test]
+    fn terran_races_have_an_aim_of_the_entropy_of_their_own() {
+        let aim = |env: &str, algo: &str| {
+            let layer = set(&[&format!("env={env}"), &format!("algo={algo}")]);
+            let config = Config::resolve(&[layer]).expect("resolves");
+            config.target_entropy
+        };
+        for algo in ["me_qmix", "me_qplex"] {
+            assert_eq!(aim("smax/terran_5_vs_5", algo), 0.32);
+            assert_eq!(aim("smax/terran_20_vs_23", algo), 0.32);
+            assert_eq!(aim("smax/protoss_5_vs_5", algo), 0.24);
+            assert_eq!(aim("smax/3m", algo), 0.24);
+        }
+    }
+
+    #[test]
     fn every_shipped_file_is_embedded_and_resolves() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs");
         let mut names = Vec::new();
@@ -1213,10 +1237,10 @@ mod tests {
         assert_eq!(names, embedded);
         for name in names {
             let (env, algo) = name.rsplit_once('.').unwrap_or(("smax/3m", &name));
-            let algo = if algo == "value_decomposition" {
-                "qmix"
-            } else {
-                algo
+            let algo = match algo {
+                "value_decomposition" => "qmix",
+                "me_igm" => "me_qmix",
+                algo => algo,
             };
             let env = if env.contains('/') {
                 env.to_owned()

@@ -1,6 +1,7 @@
 //! The program as a user meets it: what it shows, what it refuses, what a run leaves on disk.
 
 mod common;
+mod documents;
 mod input;
 mod play;
 mod report;
