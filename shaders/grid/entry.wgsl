@@ -4,7 +4,6 @@ fn step() {
     load();
     let o = advance();
     tell(o);
-    if (!RESTARTS && over) { count(o); }
     store();
     // How an episode ended is shown in front of the next one.
     if (!RESTARTS || !over) { observe(false); }

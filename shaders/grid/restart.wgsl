@@ -21,7 +21,6 @@ fn begin_episodes(lane: u32) {
         load();
         // A reset has begun the episode already; a step has not shown how it ended.
         if (e_step > 0u) {
-            count(Outcome(!cut, cut, won, e_return, e_step, vec2(0.0)));
             observe(true);
             next_episode();
         }

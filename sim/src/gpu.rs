@@ -264,11 +264,12 @@ impl Gpu {
         self.info.device_type == wgpu::DeviceType::Cpu
     }
 
-    /// The most bytes that one storage binding may have.
+    /// The most bytes that one storage binding may have: no more than shaders count words of, in 32 bits. (Metal allows more.)
     pub fn max_binding(&self) -> u64 {
         self.limits
             .max_storage_buffer_binding_size
             .min(self.limits.max_buffer_size)
+            .min(4 * u64::from(u32::MAX))
     }
 
     /// Checks that `per_unit · count` bytes fit in one storage buffer.

@@ -239,6 +239,18 @@ impl Kernels {
             ("environment states", state),
             ("episode sums", EpisodeStats::WORDS),
         ];
+        // A step finds its place by a binding's offset, of 32 bits.
+        let most = u64::from(u32::MAX) / UNIFORM_STRIDE;
+        if batch.steps as u64 > most {
+            return Err(GpuError::TooLarge {
+                what: "the places of the steps".into(),
+                adapter: gpu.info.name.clone(),
+                needed: batch.steps as u64 * UNIFORM_STRIDE,
+                limit: u64::from(u32::MAX),
+                largest: most,
+                unit: "steps",
+            });
+        }
         let envs = batch.envs();
         EnvIo::check_fits(gpu, spec, envs, batch.steps, batch.slots, &besides)
     }
