@@ -64,7 +64,7 @@ var<private> facing: u32;       // 0 right, 1 down, 2 left, 3 up
 var<private> ghosts: bool;      // there may be ghost cells
 var<private> gave_up: bool;     // the generator found no valid level
 var<private> over: bool;        // the episode has ended, or none has begun: restart.wgsl begins the next one
-var<private> won: bool;         // how it ended, which restart.wgsl counts
+var<private> won: bool;         // how it ended
 var<private> cut: bool;
 var<private> hand: u32;         // the carried object as a cell, 0 for none
 var<private> contents: u32;     // what the box with contents holds, as a cell

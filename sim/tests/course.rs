@@ -160,11 +160,13 @@ fn one_of_each() -> Vec<Start> {
         }
     };
     let mut all: Vec<Start> = names.into_iter().map(begin).collect();
-    let mut continuous = begin("mpe/simple_spread".into());
-    let kind = ("action_type".into(), "continuous".into());
-    continuous.options.extend([kind]);
-    continuous.driver = Driver::Random;
-    all.push(continuous);
+    for env in ["mpe/simple_spread", "smax/3m"] {
+        let mut continuous = begin(env.into());
+        let kind = ("action_type".into(), "continuous".into());
+        continuous.options.extend([kind]);
+        continuous.driver = Driver::Random;
+        all.push(continuous);
+    }
     all
 }
 

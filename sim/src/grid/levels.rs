@@ -66,8 +66,8 @@ pub(super) struct Level {
 }
 
 const BALROG: &str = "BALROG's MiniGrid fork (cf73dd1), BabyAI-MixedTrainLocal-v0";
-const BABYAI: &str = "minigrid 3.1.0, BabyAI";
-const MINIGRID: &str = "minigrid 3.1.0";
+const BABYAI: &str = "minigrid 3.2.0, BabyAI";
+const MINIGRID: &str = "minigrid 3.2.0";
 
 impl Level {
     fn rooms(name: &str, call: impl Into<String>, size: usize, cols: usize, rows: usize) -> Self {

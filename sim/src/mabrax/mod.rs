@@ -128,6 +128,26 @@ pub fn configure(name: &str, asked: &EnvOptions) -> Result<MabraxConfig, EnvErro
             obs: (0..split::whole(&system, task.sees)).collect(),
         }],
     };
+    if options.obs_distance != MabraxOptions::default().obs_distance && options.split.is_none() {
+        return Err(wrong(
+            "option `obs_distance` is one of `split`: a registered split has its own".into(),
+        ));
+    }
+    if task.scales_actions && options.humanoid_action_scaling {
+        let ranges: Vec<_> = system.actuators.iter().map(|a| a.ctrl_range).collect();
+        let bounded = |[low, high]: &[f32; 2]| low.abs().max(high.abs()) < 1e6;
+        if ranges.iter().any(|r| *r != ranges[0] || !bounded(r)) {
+            return Err(wrong(format!(
+                "{}: this task scales actions to the range of the motors (`ctrl_range`), which must be bounded and the same for all; set `humanoid_action_scaling` = false",
+                system.file
+            )));
+        }
+    }
+    if options.payment == Payment::Sparse && matches!(task.goal, Goal::Height | Goal::Reach) {
+        return Err(wrong(
+            "option `payment` = \"sparse\" pays for a distance, and this task has none to go; take \"dense\" or \"episodic\"".into(),
+        ));
+    }
     if options.mapping == Mapping::Corrected && (registered.is_none() || options.split.is_some()) {
         return Err(wrong(
             "option `mapping` is one of the registered splits of `mabrax/…`".into(),

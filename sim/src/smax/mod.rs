@@ -363,6 +363,8 @@ impl VecEnv for Smax {
             ("health", n),
             ("cooldowns", n),
             ("types and last actions", n),
+            // Two more words a unit with continuous actions.
+            ("last moves", (self.layout.unit_fields - 5) * n),
             ("walking targets", MEMORY_FIELDS * memory),
             ("step counter", 1),
             ("episode counter", 1),
