@@ -4,13 +4,13 @@ use std::process::ExitCode;
 
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
-use merit_learn::record::{Kind, MemberRecord};
+use merit_learn::record::{Kind, MemberRecord, Record};
 use merit_learn::run::{RunError, RunInfo, records};
 use plotters::prelude::*;
 
 use crate::output::{print, seeds, short};
 
-/// Draw learning curves of runs: mean and range over the seeds
+/// Draw learning curves of runs: mean and range over the seeds of each setting
 #[derive(Args)]
 pub struct Curve {
     /// Directories of runs
@@ -56,6 +56,7 @@ impl Curve {
 }
 
 /// A line of the picture.
+#[derive(Clone)]
 struct Series {
     label: String,
     env: String,
@@ -66,14 +67,47 @@ struct Series {
 }
 
 impl Series {
-    fn read(run: &Path, metric: Metric) -> Result<Self, RunError> {
+    /// A line for every setting: members that have more than their seed to themselves are no seeds of one.
+    fn read(run: &Path, metric: Metric) -> Result<Vec<Self>, RunError> {
         let config = RunInfo::read(run)?.config;
+        let name = run.file_name().unwrap_or(run.as_os_str()).to_string_lossy();
+        let records = records(run)?;
+        let mut settings: Vec<(String, Vec<usize>)> = Vec::new();
+        for p in 0..config.seeds {
+            let own = config.own_values(p);
+            match settings.iter_mut().find(|(of, _)| *of == own) {
+                Some((_, members)) => members.push(p),
+                None => settings.push((own, vec![p])),
+            }
+        }
+        let of_setting = |(own, members): (String, Vec<usize>)| {
+            let count = seeds(members.len());
+            let label = format!("{name}: {}{own}, {count}", config.algo.name());
+            Self::of(&records, &members, metric, label, config.env.clone())
+        };
+        let all: Vec<_> = settings.into_iter().map(of_setting).collect();
+        if all.iter().any(|s| s.training.is_empty()) {
+            return Err(RunError::NoRecords(run.to_owned()));
+        }
+        Ok(all)
+    }
+
+    /// Of some of the members of a run.
+    fn of(
+        records: &[Record],
+        members: &[usize],
+        metric: Metric,
+        label: String,
+        env: String,
+    ) -> Self {
         let (mut training, mut evaluations) = (Vec::new(), Vec::new());
-        for record in records(run)? {
-            let values: Vec<f64> = record.members.iter().filter_map(|m| metric.of(m)).collect();
-            let Some(mean) = record.mean(|m| metric.of(m)) else {
+        for record in records {
+            let of_setting = members.iter().filter_map(|&p| record.members.get(p));
+            let values: Vec<f64> = of_setting.filter_map(|m| metric.of(m)).collect();
+            if values.is_empty() {
                 continue;
-            };
+            }
+            let mean = values.iter().sum::<f64>() / values.len() as f64;
             let low = values.iter().copied().fold(f64::INFINITY, f64::min);
             let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             match record.kind {
@@ -81,17 +115,12 @@ impl Series {
                 Kind::Eval => evaluations.push((record.step as f64, mean)),
             }
         }
-        if training.is_empty() {
-            return Err(RunError::NoRecords(run.to_owned()));
-        }
-        let name = run.file_name().unwrap_or(run.as_os_str()).to_string_lossy();
-        let label = format!("{name}: {}, {}", config.algo.name(), seeds(config.seeds));
-        Ok(Self {
+        Self {
             label,
-            env: config.env,
+            env,
             training,
             evaluations,
-        })
+        }
     }
 }
 
@@ -101,6 +130,7 @@ pub fn draw(runs: &[PathBuf], out: &Path, metric: Metric) -> anyhow::Result<()> 
         .iter()
         .map(|run| Series::read(run, metric))
         .collect::<Result<Vec<_>, _>>()?;
+    let series = series.concat();
     let mut svg = String::new();
     // The error of the drawing library borrows the picture.
     picture(&mut svg, &series, metric).map_err(|e| anyhow!("drawing: {e}"))?;
@@ -117,14 +147,14 @@ fn heights(series: &[Series], metric: Metric) -> Range<f64> {
     if metric == Metric::WinRate {
         return 0.0..1.0;
     }
-    let bands = series
-        .iter()
-        .flat_map(|s| &s.training)
-        .flat_map(|(_, band)| band);
-    let (low, high) = bands.fold((0.0f64, f64::MIN_POSITIVE), |(l, h), &x| {
+    let bands = series.iter().flat_map(|s| &s.training);
+    let bands = bands.flat_map(|(_, band)| band);
+    let evaluations = series.iter().flat_map(|s| &s.evaluations);
+    let points = bands.chain(evaluations.map(|(_, mean)| mean));
+    let (low, high) = points.fold((0.0f64, f64::MIN_POSITIVE), |(l, h), &x| {
         (l.min(x), h.max(x))
     });
-    low..high * 1.05
+    low * 1.05..high * 1.05
 }
 
 fn picture(
@@ -135,6 +165,7 @@ fn picture(
     let root = SVGBackend::with_string(svg, (860, 520)).into_drawing_area();
     root.fill(&WHITE)?;
     let mut envs: Vec<_> = series.iter().map(|s| s.env.as_str()).collect();
+    envs.sort_unstable();
     envs.dedup();
     let title = format!(
         "{}: {} while training, mean and range over seeds",

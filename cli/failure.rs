@@ -13,6 +13,8 @@ use merit_sim::parity::ParityError;
 use merit_sim::registry::EnvError;
 use merit_sim::replay::ReplayError;
 
+use crate::output::tell;
+
 /// Exit code of a run that Ctrl-C ended, as shells count signals.
 pub const INTERRUPTED: u8 = 130;
 const BAD_INPUT: u8 = 2;
@@ -39,7 +41,7 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     // The libraries' messages already name their causes.
-    eprintln!("error: {error}");
+    tell(&format!("error: {error}"));
     ExitCode::from(if is_bad_input(error) {
         BAD_INPUT
     } else {

@@ -11,6 +11,11 @@ pub fn print(text: &str) -> io::Result<()> {
     out.flush()
 }
 
+/// A line for people, beside the output. Who does not listen misses it; `eprintln!` would end the program.
+pub fn tell(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
 /// One object on one line.
 pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     print(&format!("{}\n", serde_json::to_string(value)?))?;

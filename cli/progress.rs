@@ -8,7 +8,7 @@ use merit_learn::config::Config;
 use merit_learn::record::{Record, TimingRecord};
 use merit_learn::train::Event;
 
-use crate::output::{decimal, percent, short};
+use crate::output::{decimal, percent, short, tell};
 
 enum Display {
     Quiet,
@@ -74,7 +74,7 @@ impl Progress {
         );
         match &self.display {
             Display::Quiet => {}
-            Display::Lines => eprintln!("step {}/{}: {message}", record.step, self.total),
+            Display::Lines => tell(&format!("step {}/{}: {message}", record.step, self.total)),
             Display::Bar(bar) => {
                 bar.set_message(message);
                 bar.set_position(record.step);
@@ -85,7 +85,7 @@ impl Progress {
     fn line(&self, text: &str) {
         match &self.display {
             Display::Quiet => {}
-            Display::Lines => eprintln!("{text}"),
+            Display::Lines => tell(text),
             Display::Bar(bar) => bar.println(text),
         }
     }

@@ -13,7 +13,7 @@ use merit_sim::gpu::{AdapterChoice, Gpu};
 use merit_sim::registry;
 
 use crate::failure::INTERRUPTED;
-use crate::output::{decimal, percent, print, seeds, short};
+use crate::output::{decimal, percent, print, seeds, short, tell};
 use crate::progress::Progress;
 use crate::tensorboard::Board;
 
@@ -116,7 +116,7 @@ pub fn stop_on_signals() -> anyhow::Result<()> {
         if STOP.swap(true, Ordering::Relaxed) {
             std::process::exit(INTERRUPTED.into());
         }
-        eprintln!("\nstopping after the next log point; once more to stop at once");
+        tell("\nstopping after the next log point; once more to stop at once");
     })?;
     Ok(())
 }
@@ -149,10 +149,10 @@ pub fn begin(gpu: &Gpu, config: &Config) -> anyhow::Result<(Box<dyn Learner>, Co
     let settled = merit_learn::settle(gpu, config)?;
     let learner = merit_learn::make(gpu, &settled)?;
     if settled.replay != config.replay {
-        eprintln!(
+        tell(&format!(
             "note: replay = {}: environment steps of each of {} members on {}",
             settled.replay, settled.seeds, gpu.info.name
-        );
+        ));
     }
     Ok((learner, settled))
 }
@@ -176,9 +176,9 @@ pub fn go_on(
     let now = info(gpu, run.info.config.clone());
     if now != run.info {
         let (was, is) = (describe(&run.info), describe(&now));
-        eprintln!(
+        tell(&format!(
             "note: the run was begun by {was}, this is {is}: its bytes may differ from an uninterrupted run's"
-        );
+        ));
     }
     train::resume(learner.as_mut(), &mut run, saved)?;
     Ok((learner, run))

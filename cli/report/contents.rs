@@ -303,11 +303,17 @@ impl Contents<'_> {
             for series in self.runs.of_env(env) {
                 let few = |m: &Member| m.evaluations.len() < EVALUATIONS;
                 let (source, of) = SOURCES[usize::from(!series.members.iter().any(few))];
-                let mut steps: Vec<f64> = series
-                    .members
-                    .iter()
-                    .map(|m| first_at(of(m), metric, threshold))
+                // Who is still training may reach it yet.
+                let told = |m: &&Member, at: &f64| self.runs.is_complete(m) || at.is_finite();
+                let members = series.members.iter();
+                let all = members.map(|m| (m, first_at(of(m), metric, threshold)));
+                let mut steps: Vec<f64> = all
+                    .filter(|(m, at)| told(m, at))
+                    .map(|(_, at)| at)
                     .collect();
+                if steps.is_empty() {
+                    continue;
+                }
                 steps.sort_by(f64::total_cmp);
                 let reached = steps.iter().filter(|s| s.is_finite()).count();
                 let median = percentile(&steps, 50.0);

@@ -90,6 +90,9 @@ fn marl_eval(runs: &Runs) -> Value {
     let mut families: ByName<ByName<ByName<ByName<Value>>>> = BTreeMap::new();
     for series in &runs.series {
         let env = &series.env;
+        if !series.members.iter().any(|m| runs.is_complete(m)) {
+            continue;
+        }
         let (family, task) = env.split_once('/').unwrap_or((env, env));
         let tasks = families.entry(family.to_owned()).or_default();
         let algorithms = tasks.entry(task.to_owned()).or_default();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use merit_learn::config::Config;
 use merit_learn::record::{Kind, MemberRecord, TimingRecord};
-use merit_learn::run::{self, RunError, RunInfo};
+use merit_learn::run::{self, RUN_FILE, RunError, RunInfo};
 
 use super::stats::{Interval, Tasks};
 use crate::failure::BadInput;
@@ -81,7 +81,8 @@ fn run_directories(paths: &[PathBuf]) -> anyhow::Result<(Vec<PathBuf>, usize)> {
             Some(plan) => {
                 for batch in &plan.batches {
                     let run = sweep::run_path(path, batch);
-                    if run.exists() {
+                    // Made in one step, the last of what makes a run.
+                    if run.join(RUN_FILE).exists() {
                         found.push(run);
                     } else {
                         waiting += batch.config.seeds;
@@ -142,7 +143,12 @@ impl Runs {
                 seed: 0,
                 ..info.config.alone(p)
             };
-            let series = match self.series.iter_mut().position(|s| s.config == config) {
+            // What an algorithm does not look at makes no other setting of it.
+            let same = |s: &Series| {
+                let (a, b) = (&s.config, &config);
+                a.env == b.env && a.algo == b.algo && naming::values(a) == naming::values(b)
+            };
+            let series = match self.series.iter().position(same) {
                 Some(i) => &mut self.series[i],
                 None => {
                     self.series.push(Series {

@@ -8,6 +8,7 @@ use toml::{Table, Value};
 
 use crate::draws::{Draws, hash};
 use crate::failure::BadInput;
+use crate::naming;
 
 /// Members of a sweep at most: a mistake in a grid is more likely than a sweep of more.
 const MEMBERS: usize = 100_000;
@@ -256,8 +257,9 @@ impl Parser<'_> {
 
     /// A setting that comes twice would be trained twice and counted as more seeds.
     fn distinct(&self, members: &[Config]) -> anyhow::Result<()> {
-        let text = |c: &Config| serde_json::to_string(c).unwrap_or_default();
-        let mut all: Vec<_> = members.iter().map(|c| (text(c), c)).collect();
+        // What an algorithm does not look at makes no other member of it.
+        let told = |c: &Config| (c.env.clone(), c.algo.name(), c.seed, naming::values(c));
+        let mut all: Vec<_> = members.iter().map(|c| (told(c), c)).collect();
         all.sort_by(|a, b| a.0.cmp(&b.0));
         match all.windows(2).find(|pair| pair[0].0 == pair[1].0) {
             Some(pair) => {
@@ -266,7 +268,7 @@ impl Parser<'_> {
                 } = pair[0].1;
                 let algo = algo.name();
                 self.refuse(format!(
-                    "it has the same member twice: {algo} on {env}, seed {seed}, with the same values"
+                    "it has the same member twice: {algo} on {env}, seed {seed}, with the same values of all that {algo} looks at"
                 ))
             }
             None => Ok(()),

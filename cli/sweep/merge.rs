@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use merit_learn::config::Config;
-use merit_learn::run::{RunError, SUMMARY};
+use merit_learn::run::{RunError, SUMMARY, newest_step};
 
 use super::plan::{Batch, Lock, Plan, run_path};
 use super::{definition, is_complete, no_sweep, overview};
@@ -36,7 +36,8 @@ struct Found {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum State {
     Waiting,
-    Begun,
+    /// With the steps of its newest checkpoint, from which it would be gone on with.
+    Begun(u64),
     Complete,
 }
 
@@ -61,8 +62,9 @@ impl Merge {
         let _locks: Vec<Lock> = self
             .shards
             .iter()
-            .filter(|dir| **dir != self.out)
+            .filter(|dir| !same_directory(dir, &self.out))
             .map(|dir| Lock::of_source(dir))
+            .filter_map(Result::transpose)
             .collect::<Result<_, _>>()?;
         let _lock = Lock::take(&self.out)?;
 
@@ -71,7 +73,7 @@ impl Merge {
         plan.batches = found.iter().map(|f| f.batch.clone()).collect();
         plan.write(&self.out)?;
         for found in &found {
-            if found.state > State::Waiting && found.dir != self.out {
+            if found.state > State::Waiting && !same_directory(&found.dir, &self.out) {
                 copy_run(found, &self.out)?;
             }
         }
@@ -91,11 +93,18 @@ impl Merge {
     }
 }
 
+fn same_directory(a: &Path, b: &Path) -> bool {
+    let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    real(a) == real(b)
+}
+
 fn state(dir: &Path, batch: &Batch) -> State {
     if is_complete(dir, batch) {
         State::Complete
     } else if run_path(dir, batch).exists() {
-        State::Begun
+        // What cannot be read is no further than its beginning.
+        let saved = newest_step(&run_path(dir, batch));
+        State::Begun(saved.ok().flatten().unwrap_or(0))
     } else {
         State::Waiting
     }

@@ -4,7 +4,6 @@ use std::io::IsTerminal;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use merit_learn::config::Config;
 use merit_learn::record::{MemberRecord, Summary, TimingRecord};
@@ -15,7 +14,7 @@ use serde::Serialize;
 use super::is_complete;
 use super::plan::{Batch, Plan, run_path};
 use crate::naming;
-use crate::output::{self, decimal, percent, short};
+use crate::output::{self, decimal, percent, short, tell};
 
 enum Display {
     Quiet,
@@ -122,7 +121,7 @@ impl Overview {
         let at = self.done + self.step * self.seeds;
         match &self.display {
             Display::Quiet => {}
-            Display::Lines => eprintln!("step {at}/{}: {message}", self.total),
+            Display::Lines => tell(&format!("step {at}/{}: {message}", self.total)),
             Display::Bar(bar) => {
                 bar.set_message(message);
                 bar.set_position(at);
@@ -167,7 +166,7 @@ impl Overview {
     pub fn line(&self, text: &str) {
         match &self.display {
             Display::Quiet => {}
-            Display::Lines => eprintln!("{text}"),
+            Display::Lines => tell(text),
             Display::Bar(bar) => bar.println(text),
         }
     }
@@ -199,7 +198,16 @@ fn summary(dir: &Path, batch: &Batch) -> anyhow::Result<Summary> {
         path: path.clone(),
         reason,
     })?;
-    serde_json::from_str(&text).with_context(|| path.display().to_string())
+    serde_json::from_str(&text).map_err(|e| {
+        let problem = e.to_string();
+        let remedy = "delete it, and the same sweep goes on from the run's last checkpoint".into();
+        RunError::Damaged {
+            path,
+            problem,
+            remedy,
+        }
+        .into()
+    })
 }
 
 /// Writes the sweep's `summary.json`, a member after the other.

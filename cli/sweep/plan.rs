@@ -203,15 +203,19 @@ impl Lock {
 }
 
 impl Lock {
-    /// Keeps others from writing in a sweep that is read.
+    /// Keeps others from writing in a sweep that is read. None for a copy without the file: nobody is at work there.
     ///
     /// # Errors
     /// [`BadInput`] where another process has it.
-    pub fn of_source(dir: &Path) -> anyhow::Result<Self> {
+    pub fn of_source(dir: &Path) -> anyhow::Result<Option<Self>> {
         let path = dir.join(LOCK);
-        let file = File::open(&path).map_err(|reason| RunError::Io { path, reason })?;
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(reason) => return Err(RunError::Io { path, reason }.into()),
+        };
         match file.try_lock_shared() {
-            Ok(()) => Ok(Self(file)),
+            Ok(()) => Ok(Some(Self(file))),
             Err(_) => {
                 let dir = dir.display();
                 Err(BadInput(format!("{dir}: another process is at work on this sweep")).into())

@@ -209,7 +209,10 @@ impl Run {
 
     fn lock(path: &Path, info: RunInfo) -> Result<Self, RunError> {
         let run_file = path.join(RUN_FILE);
-        let lock = File::open(&run_file).map_err(io_error(&run_file))?;
+        // For writing: where locks go over a network (NFS) an exclusive one needs that.
+        let mut options = File::options();
+        let lock = options.read(true).write(true).open(&run_file);
+        let lock = lock.map_err(io_error(&run_file))?;
         lock.try_lock().map_err(|e| match e {
             TryLockError::WouldBlock => RunError::Busy(path.to_owned()),
             TryLockError::Error(e) => io_error(&run_file)(e),
@@ -429,6 +432,14 @@ pub struct Saved {
     pub step: u64,
     pub path: PathBuf,
     pub arrays: Checkpoint,
+}
+
+/// Step of the newest checkpoint of a run, which is not read.
+///
+/// # Errors
+/// [`RunError::Io`].
+pub fn newest_step(run: &Path) -> Result<Option<u64>, RunError> {
+    Ok(checkpoints(run)?.last().copied())
 }
 
 /// The newest checkpoint of a run.
