@@ -74,6 +74,8 @@ pub struct Actor {
     /// `[P, T · E · A, N]`
     pub logits: Region,
     pub logits_grad: Region,
+    /// `[P]`
+    entropy_weight: Region,
     gradient: Kernel,
     gradient_groups: [usize; 3],
     pub adam: Adam,
@@ -253,8 +255,12 @@ impl ComaPg {
 
     /// ε of the coming rollout: linear over the environment steps, constant within an update.
     pub fn epsilon(&self) -> f64 {
+        self.epsilon_at(self.env_steps())
+    }
+
+    fn epsilon_at(&self, step: u64) -> f64 {
         let c = &self.config;
-        let gone = (self.env_steps() as f64 / c.epsilon_anneal.max(1) as f64).min(1.0);
+        let gone = (step as f64 / c.epsilon_anneal.max(1) as f64).min(1.0);
         c.epsilon_start + (c.epsilon_finish - c.epsilon_start) * gone
     }
 
@@ -274,6 +280,10 @@ impl ComaPg {
         let epsilon = self.epsilon() as f32;
         let left = 1.0 - done as f64 / self.updates() as f64;
         let anneal = if self.config.anneal_lr { left } else { 1.0 } as f32;
+        if self.config.anneal_ent_coef {
+            let weights = self.config.each(|m| (m.ent_coef * left) as f32);
+            self.gpu.write(&self.actor.entropy_weight, &weights);
+        }
         for t in 0..=steps {
             let tick = Tick {
                 slot: t as u32,
@@ -521,7 +531,9 @@ impl Learner for ComaPg {
         let report: Vec<f32> = self.gpu.read(&self.report)?;
         let mut credit = self.credit.read(&self.gpu)?.into_iter();
         let mut dead_units = self.dead_units.read(&self.gpu)?.into_iter();
-        let epsilon = self.epsilon();
+        // Of the last update: the next has not begun.
+        let before = self.env_steps().saturating_sub(self.steps_per_update());
+        let epsilon = self.epsilon_at(before);
         let reports = episodes.zip(report.chunks_exact(7)).map(|(episodes, w)| {
             let mut diagnostics = BTreeMap::from([("epsilon".to_owned(), epsilon)]);
             let means = REPORT.iter().zip(w);
@@ -758,6 +770,7 @@ impl Parts<'_> {
             stack,
             logits,
             logits_grad,
+            entropy_weight,
             adam,
         })
     }

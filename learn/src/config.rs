@@ -642,7 +642,10 @@ pub fn parse_count(text: &str) -> Result<u64, String> {
         _ => (plain.as_str(), 1.0),
     };
     let number: f64 = number.parse().map_err(|_| problem())?;
-    whole(number * unit).ok_or_else(problem)
+    // 4.1 × 1e6 is not whole in floating point.
+    let (count, near) = (number * unit, (number * unit).round());
+    let rounded = (count - near).abs() <= 4.0 * f64::EPSILON * near;
+    whole(if rounded { near } else { count }).ok_or_else(problem)
 }
 
 /// The count that a float stands for, where it is exact.
@@ -732,8 +735,8 @@ pub fn parse_toml(path: &Path, text: &str) -> Result<Table, ConfigError> {
         let before = &text[..e.span().map_or(0, |s| s.start.min(text.len()))];
         ConfigError::Toml {
             path: path.to_owned(),
-            line: before.lines().count().max(1),
-            column: before.lines().last().map_or(0, |l| l.chars().count()) + 1,
+            line: before.matches('\n').count() + 1,
+            column: before.rsplit('\n').next().map_or(0, |l| l.chars().count()) + 1,
             problem: e.message().to_owned(),
         }
     })
@@ -868,7 +871,9 @@ impl Config {
             "reuse" | "trace" | "eta" | "actor_ratio" | "reuse_steps" => self.algo == Algo::Gpae,
             "critic_actions" => matches!(self.algo, Algo::Gpae | Algo::Coma),
             "counterfactual_samples" => matches!(self.algo, Algo::Coma | Algo::Dae),
-            "target_polyak" => self.algo == Algo::Gpae || self.algo.replays(),
+            "target_polyak" => {
+                self.algo == Algo::Gpae || self.algo.replays() && self.algo != Algo::Fop
+            }
             "q_lambda" => {
                 self.algo.decomposes_values()
                     && !self.algo.max_entropy()
@@ -1163,6 +1168,9 @@ mod tests {
             ("200k", 200_000),
             ("1M", 1_000_000),
             ("1.5M", 1_500_000),
+            ("4.1M", 4_100_000),
+            ("16.1k", 16_100),
+            ("2.001G", 2_001_000_000),
             ("2G", 2_000_000_000),
             ("1e6", 1_000_000),
             ("10_000", 10_000),
@@ -1170,7 +1178,9 @@ mod tests {
         ] {
             assert_eq!(parse_count(text), Ok(count), "{text}");
         }
-        for text in ["", "M", "-1", "1.5", "1e-3", "abc", "nan", "inf", "1e300"] {
+        for text in [
+            "", "M", "-1", "1.5", "1.0005k", "1e-3", "abc", "nan", "inf", "1e300",
+        ] {
             assert!(parse_count(text).is_err(), "{text}");
         }
     }
@@ -1307,6 +1317,9 @@ mod tests {
         let e = parse_toml(Path::new("a.toml"), "envs = 4\nrollout = = 3\n");
         let e = e.expect_err("must be refused").to_string();
         assert!(e.starts_with("a.toml:2:11: "), "{e}");
+        let e = parse_toml(Path::new("a.toml"), "envs = 4\nenvs = 5\n");
+        let e = e.expect_err("must be refused").to_string();
+        assert!(e.starts_with("a.toml:2:1: "), "{e}");
     }
 
     #[test]

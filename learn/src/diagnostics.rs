@@ -69,6 +69,7 @@ impl Diagnostics {
             .uint("SAMPLES", sizes.samples())
             .uint("RPM", sizes.member_rows())
             .uint("GROUPS", optimisers)
+            .uint("NORMS", networks.all_optimisers().len())
             .uint("LOG_PROB", loss.place(Input::LogProb))
             .uint("OLD_LOG_PROB", loss.place(Input::OldLogProb))
             .flag("CENTRED", loss.centred)

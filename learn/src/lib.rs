@@ -76,6 +76,8 @@ mod tests_large_dispatches;
 #[cfg(test)]
 mod tests_limits_of_missions;
 #[cfg(test)]
+mod tests_padding_of_inputs;
+#[cfg(test)]
 mod tests_qtran;
 #[cfg(test)]
 mod tests_reuse;
@@ -143,6 +145,19 @@ pub fn settle(gpu: &Gpu, config: &config::Config) -> Result<config::Config, Lear
     if config.algo.replays() && config.replay == 0 {
         let spec = merit_sim::registry::spec(&config.env, &ppo::options(&config)?)?;
         config.replay = replay::largest(gpu, &config, &spec);
+        let least = replay::least(&config, &spec);
+        if config.replay < least {
+            // Not the number's fault, which was not given: fewer members would do.
+            let replay = least;
+            replay::check_fits(
+                gpu,
+                &config::Config {
+                    replay,
+                    ..config.clone()
+                },
+                &spec,
+            )?;
+        }
     }
     Ok(config)
 }

@@ -102,7 +102,7 @@ impl Networks {
     }
 
     /// [`Networks::optimisers`], and those of the models.
-    fn all_optimisers(&self) -> Vec<usize> {
+    pub(crate) fn all_optimisers(&self) -> Vec<usize> {
         let models = self.models.iter().map(Network::end);
         self.optimisers.iter().copied().chain(models).collect()
     }
@@ -1097,7 +1097,8 @@ impl Ppo {
             // Continuous actions have no mask.
             ("env.avail", &io.avail, s.rows() * s.actions.mask()),
         ];
-        if self.carries_action() {
+        // What is learned from again, whatever the critic sees.
+        if self.carries_action() || s.reuse > 1 {
             rows.push(("rollout.actions", &io.actions, s.rows() * s.actions.words()));
             rows.push(("rollout.log_probs", &self.log_probs, s.rows()));
         }

@@ -166,12 +166,16 @@ const TRANSITIONS_WANTED: u64 = 1_000_000;
 
 /// Environment steps of [`EPISODES_WANTED`] episodes, however long, or of [`TRANSITIONS_WANTED`]; more where the environments alone need more.
 fn most_steps(config: &Config, spec: &EnvSpec) -> u64 {
-    let least = least_steps(config, spec) * config.envs;
     let wanted = match config.algo {
         Algo::Hasac => TRANSITIONS_WANTED,
         _ => EPISODES_WANTED * spec.max_steps as u64,
     };
-    wanted.max(least as u64)
+    wanted.max(least(config, spec))
+}
+
+/// Environment steps that each member's replay must have at least.
+pub fn least(config: &Config, spec: &EnvSpec) -> u64 {
+    (least_steps(config, spec) * config.envs) as u64
 }
 
 /// Steps of an environment that the ring must have: what is collected next, the longest episode and what is seen behind it.

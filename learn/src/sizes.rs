@@ -3,7 +3,7 @@
 use merit_sim::env::{ActionSpace, EnvSpec};
 
 use crate::LearnError;
-use crate::config::{Algo, Config, CriticActions, Init, Network, Optimiser, ReplayUnit};
+use crate::config::{Algo, Config, CriticActions, Init, Network, Optimiser, ReplayUnit, RnnReset};
 use crate::net::UNIFORM_WORDS;
 
 /// Workgroups of a dispatch in one dimension, as WebGPU has it; adapters hardly have more.
@@ -84,6 +84,23 @@ impl Sizes {
         if orthogonal && config.algo.decomposes_values() && !config.looks_at("init") {
             return wrong(format!(
                 "init = \"orthogonal\": {} begins uniform; take iql, vdn or qmix, or set init = \"uniform\"",
+                config.algo.name()
+            ));
+        }
+        if config.algo == Algo::Fop && config.target_polyak != 1.0 {
+            return wrong(format!(
+                "target_polyak = {}: fop copies its targets every `target_interval` gradient steps; set target_polyak = 1.0",
+                config.target_polyak
+            ));
+        }
+        let whole_episodes =
+            config.algo.decomposes_values() && config.replay_unit == ReplayUnit::Episodes;
+        if whole_episodes
+            && config.network == Network::Gru
+            && config.rnn_reset == RnnReset::AgentDone
+        {
+            return wrong(format!(
+                "rnn_reset = \"agent_done\": {} unrolls the episodes of its replay from an empty memory, and would act with what it remembers of the battle before; set rnn_reset = \"episode_or_agent\" or replay_unit = \"rollouts\"",
                 config.algo.name()
             ));
         }

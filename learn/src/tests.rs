@@ -1457,7 +1457,7 @@ fn shuffle_is_a_permutation_that_changes_with_the_epoch() {
 }
 
 /// Every kind of learner: environment, algorithm, networks, and how a critic of actions sees these.
-const ALL: [(&str, Algo, Kind, CriticActions); 17] = [
+const ALL: [(&str, Algo, Kind, CriticActions); 18] = [
     (MATCH, Algo::Ippo, Kind::Ff, Concat),
     (MATCH, Algo::Mappo, Kind::Ff, Concat),
     (MATCH, Algo::Ippo, Kind::Gru, Concat),
@@ -1469,6 +1469,7 @@ const ALL: [(&str, Algo, Kind, CriticActions); 17] = [
     (REACH, Algo::Gpae, Kind::Ff, Concat),
     (MATCH, Algo::Gpae, Kind::Gru, Head),
     (MATCH, Algo::Gpae, Kind::Ff, Head),
+    (MATCH, Algo::Gpae, Kind::Gru, CriticActions::None),
     (MATCH, Algo::Coma, Kind::Ff, Concat),
     (REACH, Algo::Coma, Kind::Ff, Concat),
     (REACH, Algo::Coma, Kind::Gru, Head),
@@ -1527,6 +1528,13 @@ fn a_member_of_a_population_learns_as_it_does_alone() {
             );
             let (report, _) = one.report().expect("reported");
             assert_eq!(report[0].episodes, reports[member].episodes);
+            for (key, x) in &report[0].diagnostics {
+                let y = reports[member].diagnostics[key];
+                assert!(
+                    (x - y).abs() <= 1e-3 * (1.0 + x.abs()),
+                    "{env} {algo:?}: {key} of member {member} is {y}, alone {x}"
+                );
+            }
         }
     }
 }

@@ -142,6 +142,8 @@ pub fn train(
             return Ok(Outcome::Interrupted { step });
         }
     }
+    // Also where the run was killed between its last checkpoint and this.
+    run.prune(|step| schedule.saves(step / learner.steps_per_update()))?;
     Ok(Outcome::Finished(run.finish()?))
 }
 

@@ -1,5 +1,5 @@
 // What an update was like, per member: sums over its minibatches, read at the next report.
-// Constants: MEMBERS, ROWS, SAMPLES (of the rollout, per member), RPM, GROUPS, LOG_PROB and OLD_LOG_PROB (places in the
+// Constants: MEMBERS, ROWS, SAMPLES (of the rollout, per member), RPM, GROUPS (of actor and critic), NORMS (those and the models'), LOG_PROB and OLD_LOG_PROB (places in the
 // batch), CENTRED and CENTER (whether and where the batch has what ratios are clipped about), WORDS; of a Gaussian policy, NUMBERS (of an action; 0 for others), and STRIDE and LOG_STD as in gaussian.wgsl.
 // After tick and reduce.
 
@@ -7,7 +7,7 @@
 @group(0) @binding(1) var<storage, read> batch: array<f32>;
 @group(0) @binding(2) var<storage, read> losses: array<f32>;      // [P, 3]: actor, value, entropy
 @group(0) @binding(3) var<storage, read> clip: array<f32>;        // [P]
-@group(0) @binding(4) var<storage, read> norms: array<f32>;       // [P, GROUPS]
+@group(0) @binding(4) var<storage, read> norms: array<f32>;       // [P, NORMS]
 @group(0) @binding(5) var<storage, read> values: array<f32>;      // [slots, P * RPM]
 @group(0) @binding(6) var<storage, read> goal: array<f32>;        // [slots, P * RPM]
 @group(0) @binding(7) var<storage, read_write> sums: array<f32>;  // [P, WORDS]
@@ -49,8 +49,8 @@ fn minibatch_diagnostics(@builtin(workgroup_id) group: vec3<u32>, @builtin(local
     for (var w = 0u; w < 3u; w++) { sums[o + w] += losses[member * 3u + w]; }
     sums[o + 3u] += mean.y;
     sums[o + 4u] += mean.z;
-    sums[o + 5u] += norms[member * GROUPS];
-    if (GROUPS > 1u) { sums[o + 6u] += norms[member * GROUPS + 1u]; }
+    sums[o + 5u] += norms[member * NORMS];
+    if (GROUPS > 1u) { sums[o + 6u] += norms[member * NORMS + 1u]; }
     for (var k = 0u; k < NUMBERS; k++) { sums[o + 7u] += exp(params[member * STRIDE + LOG_STD + k]) / f32(NUMBERS); }
 }
 

@@ -21,6 +21,7 @@ fn input_of(d: Drawn, l: u32, agent: u32, c: u32) -> f32 {
         if (ROLLOUTS && max(terminated[before], truncated[before]) > 0.0) { return 0.0; }
         return select(0.0, 1.0, actions[place(d, l - 1u) * AGENTS + agent] == c - OBS);
     }
+    if (c >= OBS + ACTION + ID) { return 0.0; }
     return select(0.0, 1.0, agent == c - OBS - ACTION);
 }
 
