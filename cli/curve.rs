@@ -218,3 +218,43 @@ fn picture(
     root.present()?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(training: &[(f64, [f64; 3])], evaluations: &[(f64, f64)]) -> Series {
+        Series {
+            label: "one".into(),
+            env: "mpe/simple_spread".into(),
+            training: training.to_vec(),
+            evaluations: evaluations.to_vec(),
+        }
+    }
+
+    /// What lies outside the axes would be drawn at their edge.
+    #[test]
+    fn evaluations_have_room_beside_the_training_episodes() {
+        let all = [line(
+            &[(1.0, [-25.0, -30.0, -20.0])],
+            &[(0.0, -60.0), (2.0, 3.0)],
+        )];
+        let range = heights(&all, Metric::Return);
+        assert!(range.start <= -60.0 && range.end >= 3.0, "{range:?}");
+        assert_eq!(heights(&all, Metric::WinRate), 0.0..1.0);
+    }
+
+    #[test]
+    fn members_with_values_of_their_own_are_other_lines() {
+        let folder = tempfile::tempdir().expect("temp");
+        let run = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/results/2026-11-27-3m-search");
+        for file in ["run.toml", "metrics.jsonl"] {
+            std::fs::copy(run.join(file), folder.path().join(file)).expect("copied");
+        }
+        let lines = Series::read(folder.path(), Metric::WinRate).expect("read");
+        // Six settings of five seeds in one batch.
+        assert_eq!(lines.len(), 6);
+        assert!(lines.iter().all(|l| l.label.ends_with(", 5 seeds")));
+        assert!(lines.iter().all(|l| l.label.contains("learning_rate=")));
+    }
+}

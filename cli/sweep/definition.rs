@@ -441,6 +441,11 @@ mod tests {
         refused("seeds = 0", &["`seeds` cannot be 0", "from 1 on"]);
         refused("seeds = []", &["`seeds` cannot be []"]);
         refused("seeds = [1, 1]", &["the same member twice", "seed 1"]);
+        // IPPO keeps no rollouts: both settings of it are the same.
+        refused(
+            "[grid]\nalgo = [\"ippo\", \"gpae\"]\nreuse = [1, 4]",
+            &["the same member twice: ippo", "all that ippo looks at"],
+        );
         refused("[config]\nseed = 3", &["[config] has `seed`", "at the top"]);
         refused("[grid]\nseeds = [1, 2]", &["[grid] has `seeds`"]);
     }
