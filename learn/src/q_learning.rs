@@ -136,23 +136,23 @@ impl QLearner {
             config.batch as u64,
             "episodes in a batch",
         )?;
+        // As many partial sums as the weights have that have the most.
+        let agent_rows = rows * sizes.agents;
+        let widths = [config.hidden, network.inputs()].map(|n| n.next_multiple_of(4));
+        let of_agents = Shape::new(gpu, members, agent_rows, stride, &widths, by_rows);
+        let widths = [decomposition.hidden(), sizes.state].map(|n| n.next_multiple_of(4));
+        let of_states = Shape::new(gpu, members, rows, stride, &widths, by_rows);
+        let shape = if of_agents.chunks() >= of_states.chunks() {
+            of_agents
+        } else {
+            of_states
+        };
+        shape.check_gradients(gpu, config.batch)?;
         let (weighted, q_lambda) = (config.weighted_td, config.q_lambda);
         let loss = QLoss::new(gpu, &sizes, rows, &decomposition, weighted, q_lambda)?;
         let ticks = off_policy::ticks(gpu, config);
 
         gpu.guarded("the learner's kernels", || -> Result<Self, LearnError> {
-            // As many partial sums as the weights have that have the most.
-            let agent_rows = rows * sizes.agents;
-            let widths = [config.hidden, network.inputs()].map(|n| n.next_multiple_of(4));
-            let of_agents = Shape::new(gpu, members, agent_rows, stride, &widths, by_rows);
-            let widths = [decomposition.hidden(), sizes.state].map(|n| n.next_multiple_of(4));
-            let of_states = Shape::new(gpu, members, rows, stride, &widths, by_rows);
-            let shape = if of_agents.chunks() >= of_states.chunks() {
-                of_agents
-            } else {
-                of_states
-            };
-            shape.check_gradients(gpu, config.batch)?;
             let adam_config = AdamConfig {
                 epsilon: config.adam_eps,
                 max_grad_norm: vec![config.max_grad_norm as f32],
