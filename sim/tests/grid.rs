@@ -729,6 +729,14 @@ fn bad_options_are_refused_with_one_message() {
     assert!(m.contains("0 to 20"), "{m}");
     let m = message("babyai/goto", serde_json::json!({ "max_steps": 0 }));
     assert!(m.contains("1 to 65535"), "{m}");
+    let asked = serde_json::json!({ "max_steps": 101, "reward_horizon": 90 });
+    let m = message("babyai/goto", asked);
+    assert!(
+        m.contains("reward_horizon") && m.contains("91 or more"),
+        "{m}"
+    );
+    let asked = serde_json::json!({ "max_steps": 101, "reward_horizon": 91 });
+    registry::spec("babyai/goto", &options(asked)).unwrap();
     let m = message("minigrid/FourRooms", serde_json::json!({ "size": 3 }));
     assert!(m.contains("unknown field `size`"), "{m}");
 }

@@ -883,7 +883,7 @@ fn refusal(task: &str, change: impl FnOnce(&mut Value)) -> String {
 #[test]
 fn a_wrong_system_file_is_refused_with_its_field() {
     type Case = (&'static str, fn(&mut Value), &'static str);
-    let cases: [Case; 12] = [
+    let cases: [Case; 17] = [
         (
             "hopper",
             |s| {
@@ -894,12 +894,43 @@ fn a_wrong_system_file_is_refused_with_its_field() {
         (
             "hopper",
             |s| s["links"][1]["mass"] = json!(-1.5),
-            "field `links[1].mass` must be positive, found -1.5",
+            "field `links[1].mass` must be from 1e-12 to 1e12, found -1.5",
         ),
         (
             "hopper",
             |s| s["links"][1]["inertia_diag"][2] = json!(0),
-            "field `links[1].inertia_diag[2]` must be positive",
+            "field `links[1].inertia_diag[2]` must be from 1e-12 to 1e12, found 0",
+        ),
+        (
+            "hopper",
+            |s| s["links"][1]["mass"] = json!(1e-40),
+            "field `links[1].mass` must be from 1e-12 to 1e12, found 1e-40",
+        ),
+        (
+            "hopper",
+            |s| s["params"]["vel_damping"] = json!(1e6),
+            "field `params.vel_damping` is 1e6: exp(vel_damping · timestep) must be a finite number",
+        ),
+        (
+            "hopper",
+            |s| {
+                s["dofs"][0]["vel"] = json!([0, 0, 1]);
+                s["dofs"][1]["vel"] = json!([1, 0, 0]);
+            },
+            "the task `hopper` needs a first link on a slide along x, one along z and a hinge about y",
+        ),
+        (
+            "halfcheetah",
+            |s| s["dofs"][2]["ang"] = json!([0, 0, 1]),
+            "the task `halfcheetah` needs a first link that is free, or on a slide along x, one along z",
+        ),
+        (
+            "ant",
+            |s| {
+                s["actuators"][3]["qd_index"] = json!(2);
+                s["actuators"][3]["joint"] = s["dofs"][2]["joint"].clone();
+            },
+            "field `actuators[3].qd_index` is 2, of the free joint `",
         ),
         (
             "hopper",
@@ -1024,10 +1055,63 @@ fn a_wrong_split_is_refused_with_its_entry() {
             json!({"system": "/nowhere.json"}),
             "cannot read the system file /nowhere.json",
         ),
+        (
+            "brax/reacher",
+            json!({"split": [["joint0"], ["joint1"]]}),
+            "option `split`: the observation of this task has no numbers of one joint each",
+        ),
+        (
+            "mabrax/ant_4x2",
+            json!({"obs_distance": 2}),
+            "option `obs_distance` is one of `split`",
+        ),
+        (
+            "brax/reacher",
+            json!({"payment": "sparse"}),
+            "option `payment` = \"sparse\" pays for a distance",
+        ),
+        (
+            "brax/ant",
+            json!({"payment": "episodic", "sparse_distance": 5}),
+            "option `sparse_distance` is one of `payment` = \"sparse\"",
+        ),
+        (
+            "brax/humanoidstandup",
+            json!({"forward_reward": 2}),
+            "option `forward_reward` pays for a distance",
+        ),
+        (
+            "brax/ant",
+            json!({"humanoid_action_scaling": false}),
+            "option `humanoid_action_scaling` is one of the humanoids",
+        ),
     ] {
         let message = refused(name, asked);
         assert!(message.contains(expected), "{message}");
     }
+}
+
+#[test]
+fn a_motor_range_that_is_not_one_for_all_is_no_scale_of_actions() {
+    let message = refusal("humanoid", |s| {
+        s["actuators"][3]["ctrl_range"] = json!([-0.2, 0.2]);
+    });
+    assert!(
+        message.contains("must be bounded and the same for all"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_corrected_split_of_ones_own_table_may_name_the_place() {
+    // The published table is written for an observation that begins with the place along x, which Brax's has not.
+    let dir = tempfile::tempdir().unwrap();
+    let path = system_file(dir.path(), "halfcheetah", |s| {
+        s["mabrax"]["agents"][0]["obs_index"] = json!([0, 1, 5]);
+    });
+    let asked = options(json!({"system": path, "mapping": "corrected"}));
+    let config = configure("mabrax/halfcheetah_6x1", &asked).unwrap();
+    assert_eq!(config.parts[0].obs, [0, 4]);
 }
 
 // ---- rates -----------------------------------------------------------------------------------------------------------

@@ -1203,6 +1203,26 @@ fn wrong_options_get_one_clear_message() {
             vec!["`local_ratio`", "Cooperative Navigation"],
         ),
         (
+            "simple_spread",
+            json!({ "local_ratio": 0.1, "reward": "team" }),
+            vec!["`local_ratio`", "0.1", "`reward = \"mixed\"`"],
+        ),
+        (
+            "simple_spread",
+            json!({ "clip_actions": true }),
+            vec!["`clip_actions`", "`action_type = \"continuous\"`"],
+        ),
+        (
+            "stas_tag_3",
+            json!({ "boundary_penalty": true }),
+            vec!["`boundary_penalty`", "`prey = \"learned\"`"],
+        ),
+        (
+            "simple_tag",
+            json!({ "prey_noise": false }),
+            vec!["`prey_noise`", "`prey = \"pretrained\"`"],
+        ),
+        (
             "simple_tag",
             json!({ "num_prey": 0 }),
             vec!["num_prey", "1 to 100"],

@@ -278,6 +278,13 @@ fn options_of_variants_are_checked() {
         text.contains("unit_list") && text.contains("conic"),
         "{text}"
     );
+    for played in [
+        serde_json::json!({ "opponent": "external", "enemy_shoots": false }),
+        serde_json::json!({ "opponent": "external", "attack_mode": "random" }),
+    ] {
+        let text = message(played);
+        assert!(text.contains("both teams are agents otherwise"), "{text}");
+    }
     let text = message(serde_json::json!({ "anomaly_probability": 1.5 }));
     assert!(text.contains("0 to 1"), "{text}");
 }

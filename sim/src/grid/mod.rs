@@ -49,7 +49,23 @@ pub fn configure(name: &str, options: &EnvOptions) -> Result<GridConfig, EnvErro
         reason: e.to_string(),
     })?;
     options.check(name, level.takes_distractors)?;
-    Ok(GridConfig { level, options })
+    let config = GridConfig { level, options };
+    let (_, longest) = config.limits();
+    if let Some(horizon) = config.options.reward_horizon {
+        // 1 - 0.9 · step / horizon.
+        let least = (9 * longest).div_ceil(10);
+        if horizon < least {
+            return Err(EnvError::Option {
+                env: name.to_owned(),
+                option: "reward_horizon".into(),
+                found: horizon.to_string(),
+                need: format!(
+                    "{least} or more: a success in step {longest}, the last one, would be punished"
+                ),
+            });
+        }
+    }
+    Ok(config)
 }
 
 impl GridConfig {

@@ -27,9 +27,9 @@ pub use parity::check_file_of;
 use split::Mapping;
 pub use state::MabraxState;
 use state::StateLayout;
-use system::{Part, System};
+use system::{Dof, Part, System};
 use tables::Tables;
-use task::{Goal, Task};
+use task::{Goal, Sees, Task};
 
 /// What recordings call their `environment`: a task and a split, or a file of a robot with its test vectors.
 pub const RECORDINGS: &[&str] = &[
@@ -111,6 +111,11 @@ pub fn configure(name: &str, asked: &EnvOptions) -> Result<MabraxConfig, EnvErro
     .map_err(|e| wrong(e.to_string()))?;
     fits(task, &system).map_err(&wrong)?;
     let parts = match (&options.split, registered) {
+        (Some(_), _) if task.sees == Sees::Reaching => {
+            return Err(wrong(
+                "option `split`: the observation of this task has no numbers of one joint each to share out".into(),
+            ));
+        }
         (Some(table), _) => {
             let split = split::from_joints(&system, table).map_err(&wrong)?;
             split::parts(&system, &split, options.obs_distance, &[])
@@ -146,6 +151,24 @@ pub fn configure(name: &str, asked: &EnvOptions) -> Result<MabraxConfig, EnvErro
     if options.payment == Payment::Sparse && matches!(task.goal, Goal::Height | Goal::Reach) {
         return Err(wrong(
             "option `payment` = \"sparse\" pays for a distance, and this task has none to go; take \"dense\" or \"episodic\"".into(),
+        ));
+    }
+    if options.payment != Payment::Sparse {
+        let mut sparse = ["sparse_distance", "sparse_reward"].into_iter();
+        if let Some(option) = sparse.find(|o| asked.contains_key(*o)) {
+            return Err(wrong(format!(
+                "option `{option}` is one of `payment` = \"sparse\""
+            )));
+        }
+    }
+    if options.forward_reward.is_some() && matches!(task.goal, Goal::Height | Goal::Reach) {
+        return Err(wrong(
+            "option `forward_reward` pays for a distance, and this task has none to go".into(),
+        ));
+    }
+    if !options.humanoid_action_scaling && !task.scales_actions {
+        return Err(wrong(
+            "option `humanoid_action_scaling` is one of the humanoids: nothing else scales its actions".into(),
         ));
     }
     if options.mapping == Mapping::Corrected && (registered.is_none() || options.split.is_some()) {
@@ -204,7 +227,28 @@ fn fits(task: &Task, system: &System) -> Result<(), String> {
         ))
     };
     let root = &system.links[0];
-    let slides = system.axes(0).filter(|(_, _, d)| d.slide).count();
+    // Along x, along z, about y: the place, the height and the pitch are read from the coordinates in this order.
+    let planar = || {
+        let wanted = [
+            (true, [1.0, 0.0, 0.0]),
+            (true, [0.0, 0.0, 1.0]),
+            (false, [0.0, 1.0, 0.0]),
+        ];
+        // A hinge that turns the other way bounds the same pitch.
+        let near = |d: &Dof, b: [f32; 3]| {
+            let flip = if !d.slide && d.axis[1] < 0.0 {
+                -1.0
+            } else {
+                1.0
+            };
+            (0..3).all(|i| (flip * d.axis[i] - b[i]).abs() < 1e-4)
+        };
+        root.axes == 3
+            && system
+                .axes(0)
+                .zip(wanted)
+                .all(|((_, _, d), (slide, axis))| d.slide == slide && near(d, axis))
+    };
     match task.goal {
         Goal::Reach => {
             let target: Vec<_> = system.links.last().map_or(vec![], |_| {
@@ -218,13 +262,17 @@ fn fits(task: &Task, system: &System) -> Result<(), String> {
             }
         }
         _ if task.pitch.is_some() => {
-            if root.axes != 3 || slides != 2 {
-                return need("a first link on two slides and a hinge, its pitch");
+            if !planar() {
+                return need(
+                    "a first link on a slide along x, one along z and a hinge about y, its pitch",
+                );
             }
         }
         _ => {
-            if !root.free && (root.axes != 3 || slides != 2) {
-                return need("a first link that is free, or on two slides and a hinge");
+            if !root.free && !planar() {
+                return need(
+                    "a first link that is free, or on a slide along x, one along z and a hinge about y",
+                );
             }
         }
     }

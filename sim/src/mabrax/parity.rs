@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use super::system::System;
-use super::task::{Goal, Sees};
+use super::task::{self, Goal, Sees};
 use super::{Mabrax, MabraxConfig, MabraxState, STAGES, configure};
 use crate::env::VecEnv;
 use crate::golden::Recording;
@@ -588,12 +588,16 @@ impl Bench<'_> {
     /// The test vectors of a system file, with the robot as that file has it.
     fn vectors(&self, c: &mut Comparison) -> Result<(String, usize, &'static str), ParityError> {
         let r = self.r;
-        let name = format!("brax/{}", r.text("task")?);
+        let task = r.text("task")?;
+        let name = format!("brax/{task}");
+        let scales = task::find(task).is_some_and(|t| t.scales_actions);
         let config = |scaled: bool| -> Result<MabraxConfig, EnvError> {
             let mut options = self.asked.clone();
             let own = || r.path.display().to_string().into();
             options.entry("system").or_insert_with(own);
-            options.insert("humanoid_action_scaling".into(), scaled.into());
+            if !scaled && scales {
+                options.insert("humanoid_action_scaling".into(), false.into());
+            }
             Ok(MabraxConfig {
                 keeps_joints: true,
                 ..configure(&name, &options)?

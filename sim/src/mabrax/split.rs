@@ -238,7 +238,7 @@ pub fn registered(system: &System, name: &str, mapping: Mapping) -> Option<Vec<P
         // Written for an observation that begins with the place along x.
         "halfcheetah_6x1" => {
             for part in &mut parts {
-                part.obs = part.obs.iter().map(|i| i - 1).collect();
+                part.obs = part.obs.iter().filter_map(|i| i.checked_sub(1)).collect();
             }
         }
         // Nobody sees the torso's pitch and its rate.

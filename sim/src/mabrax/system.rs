@@ -4,6 +4,7 @@
 //! pipeline. Seven of them are built in. `mjcf` makes the same of MuJoCo's format.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use serde_json::Value;
@@ -13,6 +14,12 @@ pub const UNBOUNDED: f32 = f32::MAX;
 
 /// Links of a robot at most: a shader with more takes too long to compile.
 pub const MOST_LINKS: usize = 32;
+
+/// Masses, moments, lengths and times that the shader divides by: beyond these, quotients and their products leave 32 bits.
+pub const DIVISORS: RangeInclusive<f32> = 1e-12..=1e12;
+
+/// Velocities are multiplied by exp(damping · timestep); e⁸⁹ is no 32-bit number.
+pub const MOST_EXPONENT: f32 = 80.0;
 
 /// Why a file describes no robot that can be simulated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -115,8 +122,8 @@ impl<'a> Field<'a> {
 
     fn positive(&self) -> Result<f32, SystemError> {
         match self.f32()? {
-            x if x > 0.0 => Ok(x),
-            x => Err(self.bad(format!("must be positive, found {x}"))),
+            x if DIVISORS.contains(&x) => Ok(x),
+            x => Err(self.bad(format!("must be from 1e-12 to 1e12, found {x:e}"))),
         }
     }
 
@@ -380,7 +387,7 @@ impl System {
         let (nq, nv) = (size("nq")?, size("nv")?);
         let links = root.get("links", |f| links(f, nq, nv))?;
         let dofs = root.get("dofs", |f| dofs(f, &links, nq, nv))?;
-        let actuators = root.get("actuators", |f| actuators(f, &dofs))?;
+        let actuators = root.get("actuators", |f| actuators(f, &links, &dofs))?;
         let geoms = root.get("geoms", |f| geoms(f, links.len()))?;
         let contacts = root.get("contacts", |f| contacts(f, links.len(), geoms.len()))?;
         let init_q = root.get("init_q", |f| {
@@ -391,6 +398,17 @@ impl System {
             }
         })?;
         let params = |name: &'static str| root.get("params", |f| f.get(name, Field::f32));
+        let timestep = root.get("timestep", Field::positive)?;
+        let damping = |name: &'static str| {
+            root.get("params", |f| {
+                f.get(name, |f| match f.f32()? {
+                    x if x * timestep < MOST_EXPONENT => Ok(x),
+                    x => Err(f.bad(format!(
+                        "is {x:e}: exp({name} · timestep) must be a finite number"
+                    ))),
+                })
+            })
+        };
         root.get("params", |f| {
             f.get("enable_fluid", |f| match f.value.as_bool() {
                 Some(false) => Ok(()),
@@ -406,7 +424,7 @@ impl System {
         Ok(Self {
             file: file.to_owned(),
             name: root.get("env", Field::text)?,
-            timestep: root.get("timestep", Field::positive)?,
+            timestep,
             frames: root.get("n_frames", |f| match f.index(1001)? {
                 0 => Err(f.bad("must be at least 1")),
                 n => Ok(n),
@@ -415,8 +433,8 @@ impl System {
             joint_scale_pos: params("joint_scale_pos")?,
             joint_scale_ang: params("joint_scale_ang")?,
             collide_scale: params("collide_scale")?,
-            vel_damping: params("vel_damping")?,
-            ang_damping: params("ang_damping")?,
+            vel_damping: damping("vel_damping")?,
+            ang_damping: damping("ang_damping")?,
             nq,
             nv,
             init_q,
@@ -616,7 +634,7 @@ fn dofs(list: &Field<'_>, links: &[Link], nq: usize, nv: usize) -> Result<Vec<Do
     Ok(dofs)
 }
 
-fn actuators(list: &Field<'_>, dofs: &[Dof]) -> Result<Vec<Actuator>, SystemError> {
+fn actuators(list: &Field<'_>, links: &[Link], dofs: &[Dof]) -> Result<Vec<Actuator>, SystemError> {
     let mut at = 0;
     let mut driven = BTreeSet::new();
     let none = |f: &Field<'_>| match f.f32()? {
@@ -629,7 +647,16 @@ fn actuators(list: &Field<'_>, dofs: &[Dof]) -> Result<Vec<Actuator>, SystemErro
         f.get("index", |f| f.numbered(at))?;
         f.get("bias_q", none)?;
         f.get("bias_qd", none)?;
-        let qd_index = f.get("qd_index", |f| f.index(dofs.len()))?;
+        let qd_index = f.get("qd_index", |f| {
+            let i = f.index(dofs.len())?;
+            match links[dofs[i].link].free {
+                false => Ok(i),
+                true => Err(f.bad(format!(
+                    "is {i}, of the free joint `{}`: a motor turns a hinge or pushes a slide",
+                    dofs[i].joint
+                ))),
+            }
+        })?;
         let actuator = Actuator {
             joint: f.get("joint", Field::text)?,
             qd_index,

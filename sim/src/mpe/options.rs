@@ -603,7 +603,7 @@ pub(super) fn read(
     };
     let parse = |o: EnvOptions| serde_json::from_value::<MpeOptions>(o.into());
     let mut all = base.clone();
-    for (key, value) in asked {
+    for (key, value) in asked.clone() {
         let elsewhere = [
             (TAG_ONLY, Task::Tag, "Predator-Prey"),
             (SPREAD_ONLY, Task::Spread, "Cooperative Navigation"),
@@ -621,7 +621,46 @@ pub(super) fn read(
     }
     let options = parse(all).map_err(|e| wrong(e.to_string()))?;
     check(name, task, &options)?;
+    without_effect(name, &asked, &options)?;
     Ok(options)
+}
+
+/// Options that are asked for where nothing looks at them: whoever sets one expects another environment.
+fn without_effect(name: &str, asked: &EnvOptions, o: &MpeOptions) -> Result<(), EnvError> {
+    let rules = [
+        (
+            "local_ratio",
+            o.reward == Reward::Mixed,
+            "`reward = \"mixed\"`: no other reward is weighed by it",
+        ),
+        (
+            "clip_actions",
+            o.action_type == ActionType::Continuous,
+            "`action_type = \"continuous\"`: the number of an action is not clipped",
+        ),
+        (
+            "boundary_penalty",
+            o.prey == Prey::Learned,
+            "`prey = \"learned\"`: other prey have no rewards",
+        ),
+        (
+            "prey_noise",
+            o.prey == Prey::Pretrained,
+            "`prey = \"pretrained\"`: other prey have no network",
+        ),
+    ];
+    let unread = rules.into_iter().find_map(|(option, read, need)| {
+        Some((option, asked.get(option).filter(|_| !read)?, need))
+    });
+    match unread {
+        None => Ok(()),
+        Some((option, found, need)) => Err(EnvError::Option {
+            env: name.to_owned(),
+            option: option.into(),
+            found: found.to_string(),
+            need: need.into(),
+        }),
+    }
 }
 
 fn check(name: &str, task: Task, o: &MpeOptions) -> Result<(), EnvError> {

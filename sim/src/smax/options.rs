@@ -250,6 +250,14 @@ impl SmaxOptions {
                 "`conic`",
             );
         }
+        let plays = self.enemy_shoots && self.attack_mode == AttackMode::Closest;
+        if self.opponent == Opponent::External && !plays {
+            return bad(
+                "enemy_shoots, attack_mode",
+                "opponent = \"external\"".into(),
+                "`opponent = \"heuristic\"`: both teams are agents otherwise",
+            );
+        }
         let (sections, per_section) = self.sections();
         if !(1..=MAX_CONIC_ROWS).contains(&sections.saturating_mul(per_section)) {
             return bad(

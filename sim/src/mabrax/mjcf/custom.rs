@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::system::{System, SystemError};
+use super::super::system::{MOST_EXPONENT, System, SystemError};
 use super::element::Element;
 use super::model::Model;
 use super::narrow;
@@ -76,6 +76,18 @@ impl<'a> Custom<'a> {
         let of_file = self.numeric.get(name).map(|(_, data)| data[0]);
         let fallback = PARAMETERS.iter().find(|(n, _)| *n == name);
         of_file.or(fallback.map(|f| f.1)).unwrap_or_default()
+    }
+
+    /// A damping of the whole robot, whose factor in a substep must be a number.
+    pub fn damping(&self, name: &str) -> Result<f64, SystemError> {
+        let x = self.parameter(name);
+        match self.numeric.get(name) {
+            Some((e, _)) if x * self.model.timestep >= MOST_EXPONENT.into() => {
+                let problem = format!("is {x:e}: exp({name} · timestep) must be a finite number");
+                Err(e.bad("data", problem))
+            }
+            _ => Ok(x),
+        }
     }
 
     /// A parameter from 0 to 1.

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use roxmltree::Document;
 
-use super::system::{Actuator, Contact, Dof, Geom, Link, System, SystemError, UNBOUNDED};
+use super::system::{Actuator, Contact, DIVISORS, Dof, Geom, Link, System, SystemError, UNBOUNDED};
 use custom::Custom;
 use frame::{Frame, joint_frame};
 use inertia::Inertia;
@@ -82,8 +82,8 @@ pub fn parse(file: &str, text: &str, built_in: &System) -> Result<System, System
         joint_scale_pos: narrow(custom.parameter("joint_scale_pos")),
         joint_scale_ang: narrow(custom.parameter("joint_scale_ang")),
         collide_scale: narrow(custom.parameter("collide_scale")),
-        vel_damping: narrow(custom.parameter("vel_damping")),
-        ang_damping: narrow(custom.parameter("ang_damping")),
+        vel_damping: narrow(custom.damping("vel_damping")?),
+        ang_damping: narrow(custom.damping("ang_damping")?),
         nq: start.len(),
         nv: dofs.len(),
         init_q: custom.start(start)?,
@@ -154,12 +154,11 @@ fn link(
     };
     let mass = weight.mass.powf(exponents[0]);
     let moments = weight.moments.map(|m| m.powf(exponents[1]));
-    // As 32-bit numbers: tiny ones would be 0 and stop the solver.
-    let usable = |x: f64| x as f32 > 0.0 && (x as f32).is_finite();
+    let usable = |x: f64| DIVISORS.contains(&(x as f32));
     if ![weight.mass, mass].into_iter().chain(moments).all(usable) {
         let mass = weight.mass;
         return Err(body.element.error(format!(
-            "has a mass of {mass:e} kg or moments of inertia beyond 32-bit numbers"
+            "has a mass of {mass:e} kg or moments of inertia beyond what the solver can divide by, 1e-12 to 1e12"
         )));
     }
     Ok(Link {
