@@ -89,12 +89,14 @@ pub fn critics(config: &Config, sizes: &Sizes) -> Vec<Network> {
         .collect()
 }
 
-/// H̄ of an agent.
-pub fn target_entropy(config: &Config, actions: ActionSpace) -> f64 {
+/// H̄ of an agent: the share of ln N for N actions that are allowed, and what it is in place of that where the share is 0.
+///
+/// All actions' ln N, masks or none, is more than policies can have that masks keep from most of them: the temperature would rise for ever.
+pub fn target_entropy(config: &Config, actions: ActionSpace) -> [f64; 2] {
     match (config.hasac_entropy_target, actions) {
-        (HasacEntropy::Intended, ActionSpace::Discrete(n)) => 0.98 * (n as f64).ln(),
-        (HasacEntropy::Code, ActionSpace::Discrete(_)) => 0.0,
-        (_, ActionSpace::Continuous(k)) => -(k as f64),
+        (HasacEntropy::Intended, ActionSpace::Discrete(_)) => [0.98, 0.0],
+        (HasacEntropy::Code, ActionSpace::Discrete(_)) => [0.0, 0.0],
+        (_, ActionSpace::Continuous(k)) => [0.0, -(k as f64)],
     }
 }
 
@@ -249,11 +251,13 @@ impl Hasac {
             );
             let critics = parts.critics(nets, &shapes[1], critic_adam, &batch, &temperature);
             let policies = parts.policies(net, &shapes[0], adam, &batch, &critics, &temperature);
+            let [share, target] = target_entropy(config, sizes.actions);
             let constants = parts
                 .constants
                 .clone()
                 .uint("TRIAL", Draw::Trial as usize)
-                .float("TARGET", target_entropy(config, sizes.actions))
+                .float("SHARE", share)
+                .float("TARGET", target)
                 .float("RATE", config.temperature_lr)
                 .float("BETA_1", adam::BETA_1)
                 .float("BETA_2", adam::BETA_2)
@@ -261,6 +265,7 @@ impl Hasac {
             let binds = [
                 Bind::Tick(&run.ticks),
                 Bind::Read(&parts.log_probs),
+                Bind::Read(&batch.allowed),
                 Bind::Write(&temperature),
             ];
             let file = include_str!("../../shaders/learn/hasac_temperature.wgsl");

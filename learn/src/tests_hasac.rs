@@ -711,16 +711,16 @@ fn temperatures_step_towards_the_entropy() {
         temperature_init: 0.5,
         ..small()
     };
-    assert!(
-        (target_entropy(&config, ActionSpace::Discrete(SHOWN)) - 0.98 * 4_f64.ln()).abs() < 1e-12
-    );
+    let discrete = ActionSpace::Discrete(SHOWN);
+    assert_eq!(target_entropy(&config, discrete), [0.98, 0.0]);
     let code = Config {
         hasac_entropy_target: HasacEntropy::Code,
         ..config.clone()
     };
-    assert_eq!(target_entropy(&code, ActionSpace::Discrete(SHOWN)), 0.0);
-    assert_eq!(target_entropy(&config, ActionSpace::Continuous(3)), -3.0);
-    for (config, aim) in [(config, 0.98 * 4_f64.ln()), (code, 0.0)] {
+    assert_eq!(target_entropy(&code, discrete), [0.0, 0.0]);
+    let numbers = ActionSpace::Continuous(3);
+    assert_eq!(target_entropy(&config, numbers), [0.0, -3.0]);
+    for (config, share) in [(config, 0.98), (code, 0.0)] {
         let mut hasac = made(&config);
         (0..63).for_each(|_| hasac.update().expect("updated"));
         let mut want = read(&hasac.temperature);
@@ -729,6 +729,7 @@ fn temperatures_step_towards_the_entropy() {
         for step in 1..=5 {
             hasac.update().expect("updated");
             let log_probs = read(&hasac.policies.log_probs);
+            let allowed = read(&hasac.batch.allowed);
             let found = read(&hasac.temperature);
             for p in 0..MEMBERS {
                 let entropy = |a: usize| {
@@ -736,14 +737,25 @@ fn temperatures_step_towards_the_entropy() {
                     let of = of_member(&log_probs, Draw::ALL.len() * AGENTS, part, p);
                     -of.iter().sum::<f64>() / rows as f64
                 };
-                let all: f64 = (0..AGENTS).map(entropy).sum();
+                // Of what an agent may do, and not of all there is.
+                let aim = |a: usize| {
+                    let of = of_member(&allowed, 2 * AGENTS, a, p);
+                    let counts = of.chunks_exact(SHOWN).map(|row| row.iter().sum::<f64>());
+                    share * counts.map(f64::ln).sum::<f64>() / rows as f64
+                };
+                if share > 0.0 {
+                    assert!(
+                        aim(0) < 0.999 * share * (SHOWN as f64).ln(),
+                        "nothing is masked"
+                    );
+                }
                 for a in 0..=AGENTS {
-                    let (h, many) = match a {
-                        AGENTS => (all, AGENTS),
-                        a => (entropy(a), 1),
+                    let (h, aim): (f64, f64) = match a {
+                        AGENTS => ((0..AGENTS).map(entropy).sum(), (0..AGENTS).map(aim).sum()),
+                        a => (entropy(a), aim(a)),
                     };
                     let at = (p * (AGENTS + 1) + a) * TEMPERATURE_WORDS;
-                    let g = h - aim * many as f64;
+                    let g = h - aim;
                     let m = 0.9 * want[at + 2] + 0.1 * g;
                     let v = 0.999 * want[at + 3] + 0.001 * g * g;
                     let corrected = [1.0 - 0.9_f64.powi(step), 1.0 - 0.999_f64.powi(step)];
@@ -762,7 +774,7 @@ fn temperatures_step_towards_the_entropy() {
         }
         // The first policies are near uniform, so that they are above the aim of 0.
         let falls = read(&hasac.temperature)[0] < 0.5;
-        assert!(aim > 0.0 || falls);
+        assert!(share > 0.0 || falls);
     }
     let fixed = Config {
         learning_starts: 256,
