@@ -36,18 +36,20 @@ pub fn varied(configs: &[&Config]) -> BTreeSet<String> {
     let mut groups: Vec<((&str, Algo), Vec<_>)> = Vec::new();
     for config in configs {
         let kind = (config.env.as_str(), config.algo);
+        let member = (config, values(config));
         match groups.iter_mut().find(|(k, _)| *k == kind) {
-            Some((_, group)) => group.push(values(config)),
-            None => groups.push((kind, vec![values(config)])),
+            Some((_, group)) => group.push(member),
+            None => groups.push((kind, vec![member])),
         }
     }
     let mut keys = BTreeSet::new();
     for (_, group) in groups {
-        let all: BTreeSet<&String> = group.iter().flat_map(BTreeMap::keys).collect();
+        let all: BTreeSet<&String> = group.iter().flat_map(|(_, v)| v.keys()).collect();
         let mut found = Found::new();
-        for config in &group {
-            for key in &all {
-                let value = config.get(*key).cloned();
+        for (config, values) in &group {
+            // An option that is not set is another value of it; a key that another one switches off has none.
+            for key in all.iter().filter(|key| config.looks_at(key)) {
+                let value = values.get(*key).cloned();
                 found.entry((*key).clone()).or_default().insert(value);
             }
         }
@@ -80,6 +82,7 @@ pub fn names(configs: &[&Config]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use merit_learn::config::Trace;
 
     #[test]
     fn a_name_says_what_differs_within_an_algorithm() {
@@ -119,5 +122,35 @@ mod tests {
         ];
         let names = names(&all.iter().collect::<Vec<_>>());
         assert_eq!(names, ["gpae reuse=1", "gpae reuse=4", "dae"]);
+    }
+
+    #[test]
+    fn what_another_key_switches_off_is_no_difference() {
+        let config = |reuse, trace, eta, options: &str| Config {
+            algo: Algo::Gpae,
+            reuse,
+            trace,
+            eta,
+            env_options: options.parse().expect("TOML"),
+            ..Config::default()
+        };
+        let all = [
+            config(1, Trace::Dt, 1.05, ""),
+            config(4, Trace::Dt, 1.05, ""),
+            config(4, Trace::Dt, 1.2, "max_steps = 60"),
+            config(4, Trace::It, 1.2, ""),
+        ];
+        let names = names(&all.iter().collect::<Vec<_>>());
+        assert_eq!(
+            names,
+            [
+                "gpae reuse=1",
+                "gpae eta=1.05 reuse=4 trace=dt",
+                "gpae env_options.max_steps=60 eta=1.2 reuse=4 trace=dt",
+                "gpae reuse=4 trace=it",
+            ]
+        );
+        let alike = [config(1, Trace::It, 1.2, ""), all[0].clone()];
+        assert_eq!(values(&alike[0]), values(&alike[1]));
     }
 }

@@ -446,6 +446,11 @@ mod tests {
             "[grid]\nalgo = [\"ippo\", \"gpae\"]\nreuse = [1, 4]",
             &["the same member twice: ippo", "all that ippo looks at"],
         );
+        // On-policy GPAE has no traces of older policies.
+        refused(
+            "[config]\nalgo = \"gpae\"\n[grid]\nreuse = [1, 4]\ntrace = [\"dt\", \"it\"]",
+            &["the same member twice: gpae", "all that gpae looks at"],
+        );
         refused("[config]\nseed = 3", &["[config] has `seed`", "at the top"]);
         refused("[grid]\nseeds = [1, 2]", &["[grid] has `seeds`"]);
     }

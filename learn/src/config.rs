@@ -100,6 +100,16 @@ impl Algo {
         matches!(self, Self::MeQmix | Self::MeQplex)
     }
 
+    /// Whether it can learn Q(λ)'s corrected targets.
+    pub fn corrects_targets(self) -> bool {
+        matches!(self, Self::Iql | Self::Vdn | Self::Qmix | Self::Qplex)
+    }
+
+    /// Whether its weights can begin as JaxMARL's.
+    pub fn chooses_init(self) -> bool {
+        matches!(self, Self::Iql | Self::Vdn | Self::Qmix)
+    }
+
     /// Whether its joint value is QPLEX's.
     pub fn duplex(self) -> bool {
         matches!(self, Self::Qplex | Self::MeQplex)
@@ -865,65 +875,82 @@ fn choices(key: &str) -> Option<&'static [&'static str]> {
 }
 
 impl Config {
-    /// Whether this algorithm looks at `key`.
+    /// Whether `key` changes what this configuration computes: its algorithm reads it, and no other key switches it off. Keys of
+    /// records (`log_every`) are looked at by all; those that only some environments give a meaning count as read.
     pub fn looks_at(&self, key: &str) -> bool {
+        use Algo::{Coma, ComaPg, Dae, Fop, Gpae, Hasac, Ippo, Mappo, MeQmix, Qmix, Qtran};
+        let algo = self.algo;
+        let ppo = matches!(algo, Ippo | Mappo | Coma | Dae | Gpae);
+        let on_policy = ppo || algo == ComaPg;
+        let older = algo == Gpae && self.reuse > 1;
+        // ME-IGM reads no ε: its policies are softmax policies.
+        let explores = algo == ComaPg || algo.decomposes_values() && !algo.max_entropy();
+        let moves_temperature = self.temperature_lr != 0.0;
         match key {
-            "reuse" | "trace" | "eta" | "actor_ratio" | "reuse_steps" => self.algo == Algo::Gpae,
-            "critic_actions" => matches!(self.algo, Algo::Gpae | Algo::Coma),
-            "counterfactual_samples" => matches!(self.algo, Algo::Coma | Algo::Dae),
-            "target_polyak" => {
-                self.algo == Algo::Gpae || self.algo.replays() && self.algo != Algo::Fop
-            }
-            "q_lambda" => {
-                self.algo.decomposes_values()
-                    && !self.algo.max_entropy()
-                    && !matches!(self.algo, Algo::Qtran | Algo::Fop)
-            }
-            "dae_beta" | "dae_shaped_target" | "reward_models" | "reward_hidden"
-            | "reward_layer_norm" => self.algo == Algo::Dae,
-            "replay" | "batch" | "gradient_steps" | "learning_starts" | "reward_scale" => {
-                self.algo.replays()
-            }
-            "obs_last_action" | "obs_agent_id" => self.algo.decomposes_values(),
-            "init" => matches!(self.algo, Algo::Iql | Algo::Vdn | Algo::Qmix),
-            "mixer_init_scale" => self.algo == Algo::Qmix,
-            "replay_unit" | "jaxmarl_done_index" | "reset_at_rollout" => {
-                self.algo.decomposes_values() && self.algo != Algo::Fop
-            }
+            "rnn_reset" => self.network == Network::Gru && algo != Hasac,
+            "obs_with_agent_id" => match algo {
+                Mappo | Dae => true,
+                Gpae => self.critic_actions == CriticActions::None,
+                // The others' critics are always told whom they value.
+                _ => false,
+            },
+            "log_std_init" | "epochs" | "minibatches" | "clip_eps" | "scale_clip_eps"
+            | "clip_value" | "vf_coef" => ppo,
+            "gae_lambda" => matches!(algo, Ippo | Mappo | Dae | Gpae),
+            "ent_coef" => on_policy,
+            "anneal_ent_coef" => on_policy && self.ent_coef != 0.0,
+            "bootstrap_truncated" => !algo.decomposes_values(),
+
+            "reuse" => algo == Gpae,
+            "trace" | "actor_ratio" | "reuse_steps" => older,
+            "eta" => older && self.trace == Trace::Dt,
+            "critic_actions" => matches!(algo, Gpae | Coma),
+            "dae_beta" | "reward_models" | "reward_hidden" | "reward_layer_norm" => algo == Dae,
+            "dae_shaped_target" => algo == Dae && self.dae_beta != 0.0,
+            "counterfactual_samples" => algo == Coma || algo == Dae && self.dae_beta != 0.0,
+            "target_polyak" => algo == Gpae || algo.replays() && algo != Fop,
+
             "target_interval" | "td_lambda" | "optimiser" => {
-                self.algo == Algo::ComaPg || self.algo.decomposes_values()
+                algo == ComaPg || algo.decomposes_values()
             }
-            "epsilon_start" | "epsilon_finish" | "epsilon_anneal" => {
-                self.algo == Algo::ComaPg
-                    || self.algo.decomposes_values() && !self.algo.max_entropy()
+            "epsilon_start" | "epsilon_finish" => explores,
+            "epsilon_anneal" => explores && self.epsilon_start != self.epsilon_finish,
+            "critic_hidden" => matches!(algo, ComaPg | Fop | Hasac),
+
+            "replay" | "batch" | "gradient_steps" | "learning_starts" | "reward_scale" => {
+                algo.replays()
             }
-            "critic_hidden" => matches!(self.algo, Algo::ComaPg | Algo::Fop | Algo::Hasac),
-            "mixing_embed" => matches!(
-                self.algo,
-                Algo::Qmix | Algo::MeQmix | Algo::Qtran | Algo::Fop
-            ),
-            "positivity" => matches!(self.algo, Algo::Qmix | Algo::MeQmix),
-            "opt_coef" | "nopt_coef" => self.algo == Algo::Qtran,
-            "hyper_hidden" => self.algo.duplex() || matches!(self.algo, Algo::Qmix | Algo::MeQmix),
-            "attention_kernels" => self.algo.duplex() || self.algo == Algo::Fop,
-            "attention_layers" | "attention_hidden" => self.algo.duplex(),
-            "transform" | "transform_hidden" | "soft_next" | "target_entropy"
-            | "entropy_estimate" | "weighted_td" => self.algo.max_entropy(),
-            "temperature_lr" => self.algo.max_entropy() || self.algo == Algo::Hasac,
-            "temperature_init" => {
-                self.algo.max_entropy() || matches!(self.algo, Algo::Fop | Algo::Hasac)
+            "obs_last_action" | "obs_agent_id" => algo.decomposes_values(),
+            "q_lambda" => algo.corrects_targets(),
+            "init" => algo.chooses_init(),
+            "mixer_init_scale" => algo == Qmix && self.init == Init::Orthogonal,
+            "replay_unit" => algo.decomposes_values() && algo != Fop,
+            "jaxmarl_done_index" | "reset_at_rollout" => {
+                algo.decomposes_values() && algo != Fop && self.replay_unit == ReplayUnit::Rollouts
             }
-            "n_step"
-            | "twin_critics"
-            | "huber_delta"
-            | "critic_learning_rate"
-            | "hasac_entropy_target"
-            | "feature_norm" => self.algo == Algo::Hasac,
-            "temperature_finish" | "temperature_anneal" | "fop_entropy" => self.algo == Algo::Fop,
-            "obs_with_agent_id" | "log_std_init" | "epochs" | "minibatches" | "gae_lambda"
-            | "clip_eps" | "scale_clip_eps" | "clip_value" | "ent_coef" | "anneal_ent_coef"
-            | "vf_coef" => !self.algo.replays(),
-            "bootstrap_truncated" => !self.algo.decomposes_values(),
+            "mixing_embed" => matches!(algo, Qmix | MeQmix | Qtran | Fop),
+            "positivity" => matches!(algo, Qmix | MeQmix),
+            "hyper_hidden" => algo.duplex() || matches!(algo, Qmix | MeQmix),
+            "attention_kernels" => algo.duplex() || algo == Fop,
+            "attention_layers" => algo.duplex(),
+            "attention_hidden" => algo.duplex() && self.attention_layers > 1,
+            "opt_coef" | "nopt_coef" => algo == Qtran,
+
+            "transform" | "soft_next" => algo.max_entropy(),
+            "transform_hidden" => {
+                let two_layers = matches!(self.transform, Transform::Mlp2 | Transform::Residual);
+                algo.max_entropy() && two_layers
+            }
+            "weighted_td" => algo.max_entropy() && self.transform != Transform::Identity,
+            "target_entropy" | "entropy_estimate" => algo.max_entropy() && moves_temperature,
+            "temperature_lr" => algo.max_entropy() || algo == Hasac,
+            "temperature_init" => algo.max_entropy() || matches!(algo, Fop | Hasac),
+            "temperature_finish" | "fop_entropy" => algo == Fop,
+            "temperature_anneal" => algo == Fop && self.temperature_init != self.temperature_finish,
+            "n_step" | "twin_critics" | "huber_delta" | "critic_learning_rate" | "feature_norm" => {
+                algo == Hasac
+            }
+            "hasac_entropy_target" => algo == Hasac && moves_temperature,
             _ => true,
         }
     }

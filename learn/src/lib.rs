@@ -72,6 +72,8 @@ mod tests_hasac;
 #[cfg(test)]
 mod tests_host_replay;
 #[cfg(test)]
+mod tests_keys_without_effect;
+#[cfg(test)]
 mod tests_large_dispatches;
 #[cfg(test)]
 mod tests_limits_of_missions;

@@ -74,14 +74,14 @@ impl Sizes {
                 config.algo.name()
             ));
         }
-        if config.q_lambda && config.algo.decomposes_values() && !config.looks_at("q_lambda") {
+        if config.q_lambda && config.algo.decomposes_values() && !config.algo.corrects_targets() {
             return wrong(format!(
                 "q_lambda = true: {} has no such targets; take iql, vdn, qmix or qplex, or set q_lambda = false",
                 config.algo.name()
             ));
         }
         let orthogonal = config.init == Init::Orthogonal;
-        if orthogonal && config.algo.decomposes_values() && !config.looks_at("init") {
+        if orthogonal && config.algo.decomposes_values() && !config.algo.chooses_init() {
             return wrong(format!(
                 "init = \"orthogonal\": {} begins uniform; take iql, vdn or qmix, or set init = \"uniform\"",
                 config.algo.name()
