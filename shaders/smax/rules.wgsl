@@ -116,7 +116,8 @@ fn heuristic_action(i: u32) -> u32 {
         nth_range += select(0u, 1u, s.in_range);
     }
     let initial = goal_x[o] == 0.0 && goal_y[o] == 0.0 && last[o] == 0u;
-    let candidate = select(closest, shot, ATTACK_RANDOM);
+    // Both options are the enemies'.
+    let candidate = select(closest, shot, ATTACK_RANDOM && !is_ally(i));
     let victim = select(candidate, last[o] - 1u, keep);
     last[o] = select(0u, victim + 1u, range_count > 0u);
     // A dead unit observes only zeros, its own position included.
@@ -136,7 +137,7 @@ fn heuristic_action(i: u32) -> u32 {
     if (v.x > most) { action = 1u; most = v.x; }
     if (-v.y > most) { action = 2u; most = -v.y; }
     if (-v.x > most) { action = 3u; }
-    return select(action, FIRST_ATTACK + victim, range_count > 0u && ENEMY_SHOOTS);
+    return select(action, FIRST_ATTACK + victim, range_count > 0u && (ENEMY_SHOOTS || is_ally(i)));
 }
 
 fn decide() {

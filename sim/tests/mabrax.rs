@@ -883,7 +883,7 @@ fn refusal(task: &str, change: impl FnOnce(&mut Value)) -> String {
 #[test]
 fn a_wrong_system_file_is_refused_with_its_field() {
     type Case = (&'static str, fn(&mut Value), &'static str);
-    let cases: [Case; 17] = [
+    let cases: [Case; 18] = [
         (
             "hopper",
             |s| {
@@ -918,6 +918,11 @@ fn a_wrong_system_file_is_refused_with_its_field() {
                 s["dofs"][1]["vel"] = json!([1, 0, 0]);
             },
             "the task `hopper` needs a first link on a slide along x, one along z and a hinge about y",
+        ),
+        (
+            "halfcheetah",
+            |s| s["links"][0]["transform"]["rot"] = json!([0.8, 0, 0, 0.6]),
+            "the task `halfcheetah` needs a first link that is free, or on a slide along x, one along z",
         ),
         (
             "halfcheetah",
@@ -1074,6 +1079,11 @@ fn a_wrong_split_is_refused_with_its_entry() {
             "brax/ant",
             json!({"payment": "episodic", "sparse_distance": 5}),
             "option `sparse_distance` is one of `payment` = \"sparse\"",
+        ),
+        (
+            "mabrax/halfcheetah_6x1",
+            json!({"payment": "sparse", "control_cost": 1}),
+            "option `control_cost` is none of `payment` = \"sparse\"",
         ),
         (
             "brax/humanoidstandup",

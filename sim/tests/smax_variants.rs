@@ -3,9 +3,10 @@
 
 mod common;
 
-use merit_sim::env::{ActionSpace, VecEnv};
+use merit_sim::env::{ActionSpace, EpisodeStats, VecEnv};
 use merit_sim::gpu::Gpu;
 use merit_sim::registry::{Batch, Driver, Layout};
+use merit_sim::smax::options::{SmaxOptions, reference_types};
 use merit_sim::smax::{Smax, SmaxState, configure};
 
 use common::gpu;
@@ -278,15 +279,86 @@ fn options_of_variants_are_checked() {
         text.contains("unit_list") && text.contains("conic"),
         "{text}"
     );
-    for played in [
-        serde_json::json!({ "opponent": "external", "enemy_shoots": false }),
-        serde_json::json!({ "opponent": "external", "attack_mode": "random" }),
-    ] {
-        let text = message(played);
-        assert!(text.contains("both teams are agents otherwise"), "{text}");
-    }
     let text = message(serde_json::json!({ "anomaly_probability": 1.5 }));
     assert!(text.contains("0 to 1"), "{text}");
+}
+
+#[test]
+fn teams_that_cannot_be_are_refused_before_anything_is_made_of_them() {
+    for (allies, enemies) in [(0, 5), (150, 51), (1_000_000_000_000_000, 5), (u64::MAX, 5)] {
+        let asked = serde_json::json!({ "num_allies": allies, "num_enemies": enemies });
+        let asked = common::options(asked);
+        let text = configure("smax/custom", &asked)
+            .expect_err("an error")
+            .to_string();
+        assert!(text.contains("at most 200 together"), "{text}");
+    }
+    let mut types = reference_types();
+    types[0].weapon_cooldown = f32::INFINITY;
+    let asked = SmaxOptions {
+        unit_types: types,
+        ..SmaxOptions::default()
+    };
+    let scenario = configure("smax/3m", &Default::default())
+        .expect("fits")
+        .scenario;
+    let text = asked.check(&scenario).expect_err("an error").to_string();
+    assert!(
+        text.contains("marine") && text.contains("stats up to 1e6"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_tile_that_workgroup_memory_cannot_hold_is_refused() {
+    let gpu = gpu();
+    let asked = external(serde_json::json!({
+        "observation_type": "conic", "num_sections": 128, "num_allies": 100, "num_enemies": 100
+    }));
+    let config = configure("smax/custom", &common::options(asked)).expect("read");
+    // A byte for each of the 256 rows of 200 agents.
+    assert!(
+        gpu.limits.max_compute_workgroup_storage_size < 200 * 256,
+        "choose more rows"
+    );
+    let refused = Smax::new(&gpu, config, &batch(2, Driver::External, Layout::Tile));
+    let text = refused.err().expect("an error").to_string();
+    assert!(
+        text.contains("max_compute_workgroup_storage_size"),
+        "{text}"
+    );
+}
+
+/// `enemy_shoots` and `attack_mode` are the enemies': whom the heuristic plays on the other side fights all the same.
+#[test]
+fn enemies_that_do_not_shoot_lose_to_the_heuristic() {
+    let gpu = gpu();
+    for layout in [Layout::Thread, Layout::Tile] {
+        let asked = serde_json::json!({ "enemy_shoots": false });
+        let b = batch(16, Driver::Heuristic, layout);
+        let env = make(&gpu, "smax/3m", asked, &b);
+        gpu.compute(|pass| env.record_reset(pass));
+        for _ in 0..60 {
+            gpu.compute(|pass| env.record_step(pass, 0));
+        }
+        gpu.compute(|pass| env.record_stats(pass));
+        let words: Vec<f32> = gpu.read(env.stats_region()).expect("readable");
+        let stats = EpisodeStats::from_words(&words[..EpisodeStats::WORDS]);
+        assert!(stats.episodes >= 16.0, "{stats:?}");
+        assert_eq!(stats.wins, stats.episodes, "{stats:?}");
+    }
+    // Both teams are agents: nobody has the options, unless the heuristic plays.
+    let asked = common::options(external(serde_json::json!({ "attack_mode": "random" })));
+    let config = configure("smax/3m", &asked).expect("read");
+    Smax::new(
+        &gpu,
+        config.clone(),
+        &batch(4, Driver::Heuristic, Layout::Thread),
+    )
+    .expect("fits");
+    let refused = Smax::new(&gpu, config, &batch(4, Driver::External, Layout::Thread));
+    let text = refused.err().expect("an error").to_string();
+    assert!(text.contains("both teams are agents otherwise"), "{text}");
 }
 
 // ---- 5.3: continuous actions ----------------------------------------------------------------------------------------

@@ -161,6 +161,14 @@ pub fn configure(name: &str, asked: &EnvOptions) -> Result<MabraxConfig, EnvErro
             )));
         }
     }
+    if options.payment == Payment::Sparse {
+        let mut dense = ["forward_reward", "alive_reward", "control_cost"].into_iter();
+        if let Some(option) = dense.find(|o| asked.contains_key(*o)) {
+            return Err(wrong(format!(
+                "option `{option}` is none of `payment` = \"sparse\", which pays `sparse_reward` alone"
+            )));
+        }
+    }
     if options.forward_reward.is_some() && matches!(task.goal, Goal::Height | Goal::Reach) {
         return Err(wrong(
             "option `forward_reward` pays for a distance, and this task has none to go".into(),
@@ -235,13 +243,11 @@ fn fits(task: &Task, system: &System) -> Result<(), String> {
             (false, [0.0, 1.0, 0.0]),
         ];
         // A hinge that turns the other way bounds the same pitch.
-        let near = |d: &Dof, b: [f32; 3]| {
-            let flip = if !d.slide && d.axis[1] < 0.0 {
-                -1.0
-            } else {
-                1.0
-            };
-            (0..3).all(|i| (flip * d.axis[i] - b[i]).abs() < 1e-4)
+        let near = |d: &Dof, wanted: [f64; 3]| {
+            let axis = model::turned(d.axis, root.rotation);
+            let backwards = !d.slide && axis[1] < 0.0;
+            let sign = if backwards { -1.0 } else { 1.0 };
+            (0..3).all(|i| (sign * axis[i] - wanted[i]).abs() < 1e-4)
         };
         root.axes == 3
             && system

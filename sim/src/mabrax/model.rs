@@ -216,11 +216,16 @@ pub(super) fn motor(m: &Actuator) -> Value {
     Value::Struct("Motor", fields.into())
 }
 
+/// An axis of a joint's frame in the frame that `rotation` turns it from.
+pub(super) fn turned(axis: [f32; 3], rotation: [f32; 4]) -> Vec3 {
+    rotated(wide3(axis), wide4(rotation))
+}
+
 /// Axis of velocity `dof` in the frame of the joint's anchor at the parent, which is turned as the link is at angle 0: slides and
 /// motors lie in it.
 pub(super) fn axis_at_parent(system: &System, dof: usize) -> Value {
     let d = &system.dofs[dof];
-    vector(rotated(wide3(d.axis), wide4(system.links[d.link].rotation)))
+    vector(turned(d.axis, system.links[d.link].rotation))
 }
 
 /// Places in the whole robot's observation where the links begin, and the motors' forces.

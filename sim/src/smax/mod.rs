@@ -47,7 +47,7 @@ pub fn configure(name: &str, options: &EnvOptions) -> Result<SmaxConfig, EnvErro
         reason: e.to_string(),
     })?;
     let scenario = match short {
-        "custom" => options.custom_scenario(),
+        "custom" => options.custom_scenario()?,
         _ => scenario::find(short).ok_or_else(unknown)?,
     };
     options.check(&scenario)?;
@@ -58,6 +58,19 @@ impl SmaxConfig {
     /// Units of both teams, `N`.
     pub fn units(&self) -> usize {
         self.scenario.allies + self.scenario.enemies
+    }
+
+    /// Workgroup memory of `envs` environments, an invocation a unit (`layout_tile.wgsl`).
+    fn workgroup_bytes(&self, envs: usize) -> usize {
+        let n = self.units();
+        // 15 numbers of a unit, and a bit for each that it sees; 5 of an environment.
+        let words = n * (15 + n.div_ceil(32)) + 5;
+        let (sections, per_section) = self.options.sections();
+        let listed = match self.options.observation_type {
+            ObservationType::UnitList => 0,
+            ObservationType::Conic => self.agents() * (sections * per_section).div_ceil(4),
+        };
+        4 * (envs * (words + listed) + 1)
     }
 
     /// Agents: the allies, or both teams where nobody plays the enemies.
@@ -225,9 +238,35 @@ impl Smax {
             (false, true) => (na, n - na),
             (false, false) => (0, 0),
         };
+        let o = &config.options;
+        let played = !o.enemy_shoots || o.attack_mode != AttackMode::Closest;
+        if played && !heuristic.1 {
+            return Err(EnvError::Option {
+                env: spec.name,
+                option: "enemy_shoots, attack_mode".into(),
+                found: "opponent = \"external\"".into(),
+                need: "`opponent = \"heuristic\"`: both teams are agents otherwise".into(),
+            });
+        }
+        // Barriers are cheapest where a workgroup is what a GPU runs in lock step: 2s3z on an H200, 65,536 environments, made 220 M steps/s
+        // with 32 invocations, 196 with 128 (docs/results/2026-11-27-h200). Where an eighth of them would be idle, 128 hold more units; and
+        // of many units (27m_vs_30m), observations are written faster by more invocations.
+        let filled = |&w: &usize| n <= 32 && 8 * (w / n * n) >= 7 * w;
+        let workgroup = [32, 64].into_iter().find(filled);
+        let workgroup = workgroup.unwrap_or(n.next_multiple_of(128));
+        let needed = config.workgroup_bytes(workgroup / n);
+        let found = gpu.limits.max_compute_workgroup_storage_size as usize;
         let tile = match batch.layout {
-            Layout::Auto => !gpu.is_software(),
+            Layout::Auto => !gpu.is_software() && needed <= found,
             Layout::Thread => false,
+            Layout::Tile if needed > found => {
+                return Err(EnvError::Gpu(GpuError::Limit {
+                    adapter: gpu.info.name.clone(),
+                    what: "max_compute_workgroup_storage_size",
+                    found: found as u64,
+                    needed: needed as u64,
+                }));
+            }
             Layout::Tile => true,
         };
         let layout = StateLayout {
@@ -243,12 +282,6 @@ impl Smax {
         };
         Kernels::check_fits(gpu, &spec, batch, layout.words())?;
         let grid = if tile {
-            // Barriers are cheapest where a workgroup is what a GPU runs in lock step: 2s3z on an H200, 65,536 environments, made 220 M steps/s
-            // with 32 invocations, 196 with 128 (docs/results/2026-11-27-h200). Where an eighth of them would be idle, 128 hold more units; and
-            // of many units (27m_vs_30m), observations are written faster by more invocations.
-            let filled = |&w: &usize| n <= 32 && 8 * (w / n * n) >= 7 * w;
-            let workgroup = [32, 64].into_iter().find(filled);
-            let workgroup = workgroup.unwrap_or(n.next_multiple_of(128));
             Grid::new(workgroup, envs, workgroup / n, "tile")
         } else {
             Grid::thread(gpu, batch)
@@ -410,6 +443,8 @@ impl VecEnv for Smax {
         }
         for i in (0..n).filter(living) {
             let target = usize::from(s.last_action[env * n + i]).checked_sub(5);
+            // The larger team has more numbers than the smaller one opponents.
+            let target = target.filter(|k| *k < if i < na { n - na } else { na });
             // Enemies count the allies from the last one down.
             let target = target.map(|k| if i < na { na + k } else { na - 1 - k });
             if let Some(j) = target {

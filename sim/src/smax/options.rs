@@ -171,8 +171,20 @@ impl SmaxOptions {
     }
 
     /// The scenario of `smax/custom`: marines, or any type at random.
-    pub fn custom_scenario(&self) -> Scenario {
+    ///
+    /// # Errors
+    /// [`EnvError::Option`] for more units than there can be.
+    pub fn custom_scenario(&self) -> Result<Scenario, EnvError> {
         let (allies, enemies) = (self.num_allies.unwrap_or(5), self.num_enemies.unwrap_or(5));
+        let units = allies.checked_add(enemies);
+        if allies == 0 || enemies == 0 || units.is_none_or(|n| n > MAX_UNITS) {
+            return Err(EnvError::Option {
+                env: "smax/custom".into(),
+                option: "num_allies, num_enemies".into(),
+                found: format!("{allies} and {enemies}"),
+                need: "at least one each and at most 200 together".into(),
+            });
+        }
         let types = if self.smacv2_unit_type_generation.unwrap_or(false) {
             Types::Drawn {
                 among: (0..self.unit_types.len() as u8).collect(),
@@ -181,13 +193,13 @@ impl SmaxOptions {
         } else {
             Types::Fixed(vec![0; allies + enemies])
         };
-        Scenario {
+        Ok(Scenario {
             name: "custom".into(),
             allies,
             enemies,
             types,
             smacv2_positions: self.smacv2_position_generation.unwrap_or(false),
-        }
+        })
     }
 
     /// Checks every value against what the shaders can do.
@@ -215,14 +227,6 @@ impl SmaxOptions {
                 "`smax/custom`: a named scenario has its own",
             );
         }
-        let units = scenario.allies + scenario.enemies;
-        if scenario.allies == 0 || scenario.enemies == 0 || units > MAX_UNITS {
-            return bad(
-                "num_allies, num_enemies",
-                format!("{} and {}", scenario.allies, scenario.enemies),
-                "at least one each and at most 200 together",
-            );
-        }
         for (name, x, low, high) in [
             ("map_width", self.map_width, 4.0, 4096.0),
             ("map_height", self.map_height, 4.0, 4096.0),
@@ -248,14 +252,6 @@ impl SmaxOptions {
                 "num_sections, max_units_per_section, corrected_conic",
                 "an observation_type other than `conic`".into(),
                 "`conic`",
-            );
-        }
-        let plays = self.enemy_shoots && self.attack_mode == AttackMode::Closest;
-        if self.opponent == Opponent::External && !plays {
-            return bad(
-                "enemy_shoots, attack_mode",
-                "opponent = \"external\"".into(),
-                "`opponent = \"heuristic\"`: both teams are agents otherwise",
             );
         }
         let (sections, per_section) = self.sections();
@@ -290,14 +286,20 @@ impl SmaxOptions {
             return bad("unit_types", found, "a type for every unit of the scenario");
         }
         for t in &self.unit_types {
-            let numbers = [t.health, t.attack_range, t.sight_range, t.radius];
-            if numbers.iter().any(|x| !(x.is_finite() && *x > 0.0))
-                || !(t.velocity >= 0.0
-                    && t.velocity.is_finite()
-                    && t.attack >= 0.0
-                    && t.attack.is_finite())
+            let positive = [
+                t.health,
+                t.attack_range,
+                t.sight_range,
+                t.radius,
+                t.weapon_cooldown,
+            ];
+            // Quotients and products of larger ones leave 32 bits.
+            let fits = |x: &f32| (0.0..=1e6).contains(x);
+            if !positive.iter().all(|x| *x > 1e-6 && fits(x))
+                || ![t.velocity, t.attack].iter().all(fits)
             {
-                return bad("unit_types", t.name.clone(), "positive finite stats");
+                let need = "stats up to 1e6, and above 1e-6 but for velocity and attack";
+                return bad("unit_types", t.name.clone(), need);
             }
             // A decision has two random cooldowns per unit (`deviation` in rules.wgsl): the third shot must be impossible.
             let shortest_gap = t.weapon_cooldown - self.time_per_step;
