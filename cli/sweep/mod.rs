@@ -6,6 +6,7 @@ mod overview;
 mod plan;
 mod shard;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -218,22 +219,20 @@ fn train_all(gpu: &Gpu, dir: &Path, plan: &mut Plan, show: Show) -> anyhow::Resu
     let mut next = 0;
     while let Some(batch) = plan.batches.get(next) {
         if !is_complete(dir, batch) {
-            let (learner, run) = match open(gpu, &run_path(dir, batch), &batch.config) {
-                Ok(opened) => opened,
+            match train_one(gpu, dir, batch, show, &mut overview) {
+                Ok(true) => {}
+                Ok(false) => {
+                    overview.end();
+                    return Ok(false);
+                }
                 Err(e) if does_not_fit(&e) => {
-                    let Some(halves) = batch.halves() else {
-                        return Err(describe(dir, &batch.config, &e));
-                    };
+                    let halves = split(dir, batch, &e)?;
                     overview.line(&format!("{}: two runs in its place: {e}", batch.name));
                     plan.batches.splice(next..=next, halves);
                     plan.write(dir)?;
                     continue;
                 }
                 Err(e) => return Err(e),
-            };
-            if !train_one(learner, run, batch, show, &mut overview)? {
-                overview.end();
-                return Ok(false);
             }
         }
         next += 1;
@@ -242,13 +241,39 @@ fn train_all(gpu: &Gpu, dir: &Path, plan: &mut Plan, show: Show) -> anyhow::Resu
     Ok(true)
 }
 
+/// Two batches in place of one that was refused its memory: when it was made, or later, in its first evaluation or update.
+///
+/// # Errors
+/// Where nothing is to be split, or part of the training is saved, which smaller batches could not go on with.
+fn split(dir: &Path, batch: &Batch, refusal: &anyhow::Error) -> anyhow::Result<[Batch; 2]> {
+    let path = run_path(dir, batch);
+    if let Some(step) = run::newest_step(&path)? {
+        let path = path.display();
+        return Err(BadInput(format!(
+            "{path}: {refusal}; it is trained to step {step} with {} members side by side: go on where that much memory is free, \
+             or remove {path}, and its members begin again in smaller runs",
+            batch.config.seeds
+        ))
+        .into());
+    }
+    let halves = batch
+        .halves()
+        .ok_or_else(|| describe(dir, &batch.config, refusal))?;
+    if path.exists() {
+        // The run of the batch, which has nothing but its beginning.
+        fs::remove_dir_all(&path).map_err(|reason| RunError::Io { path, reason })?;
+    }
+    Ok(halves)
+}
+
 fn train_one(
-    mut learner: Box<dyn Learner>,
-    mut run: Run,
+    gpu: &Gpu,
+    dir: &Path,
     batch: &Batch,
     show: Show,
     overview: &mut Overview,
 ) -> anyhow::Result<bool> {
+    let (mut learner, mut run) = open(gpu, &run_path(dir, batch), &batch.config)?;
     overview.begin(batch, learner.env_steps());
     let outcome = with_board(learner.as_mut(), &mut run, show.tensorboard, &mut |event| {
         overview.show(event)
@@ -284,7 +309,12 @@ fn open(gpu: &Gpu, path: &Path, config: &Config) -> anyhow::Result<(Box<dyn Lear
 
 /// Whether fewer members might do.
 fn does_not_fit(error: &anyhow::Error) -> bool {
-    let gpu = error.downcast_ref::<LearnError>().and_then(|e| match e {
+    let made = error.downcast_ref::<LearnError>();
+    let trained = error.downcast_ref::<RunError>().and_then(|e| match e {
+        RunError::Learn(e) => Some(e),
+        _ => None,
+    });
+    let gpu = made.or(trained).and_then(|e| match e {
         LearnError::Gpu(e) => Some(e),
         _ => None,
     });

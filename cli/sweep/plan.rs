@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use merit_learn::config::Config;
-use merit_learn::run::{RunError, write_atomic};
+use merit_learn::run::{RunError, SUMMARY, write_atomic};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
@@ -158,7 +158,13 @@ impl Plan {
         Ok(Some(plan))
     }
 
+    /// Writes the plan, and takes the summary of a smaller one away.
     pub fn write(&self, dir: &Path) -> anyhow::Result<()> {
+        let complete = |b: &Batch| run_path(dir, b).join(SUMMARY).exists();
+        let path = dir.join(SUMMARY);
+        if path.exists() && !self.batches.iter().all(complete) {
+            fs::remove_file(&path).map_err(|reason| RunError::Io { path, reason })?;
+        }
         let text = serde_json::to_string_pretty(self)?;
         write_atomic(&dir.join(PLAN), format!("{text}\n").as_bytes())?;
         Ok(())
@@ -216,10 +222,12 @@ impl Lock {
         };
         match file.try_lock_shared() {
             Ok(()) => Ok(Some(Self(file))),
-            Err(_) => {
+            Err(TryLockError::WouldBlock) => {
                 let dir = dir.display();
                 Err(BadInput(format!("{dir}: another process is at work on this sweep")).into())
             }
+            // A file system without locks, for one.
+            Err(TryLockError::Error(reason)) => Err(RunError::Io { path, reason }.into()),
         }
     }
 }

@@ -507,7 +507,7 @@ fn wrong_robots_and_splits_are_refused() {
         (
             r#""mass": 1.0"#,
             r#""mass": -1.0"#,
-            ["field `links[0].mass`", "must be positive"],
+            ["field `links[0].mass`", "must be from 1e-12 to 1e12"],
         ),
         (
             r#""type": "sphere""#,

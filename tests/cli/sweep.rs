@@ -85,6 +85,19 @@ fn bytes(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     files
 }
 
+/// The runs of a sweep, each with the number of its members.
+fn runs(sweep: &Path) -> Vec<(PathBuf, u64)> {
+    let plan = fs::read(sweep.join("sweep.json")).expect("a plan");
+    let plan: Value = serde_json::from_slice(&plan).expect("JSON");
+    let batches = plan["batches"].as_array().expect("a list");
+    let run = |b: &Value| {
+        let name = b["name"].as_str().expect("a name");
+        let members = b["config"]["seeds"].as_u64().expect("members");
+        (sweep.join("runs").join(name), members)
+    };
+    batches.iter().map(run).collect()
+}
+
 /// Says which file differs without printing it.
 #[track_caller]
 fn assert_same(a: &Path, b: &Path) {
@@ -455,4 +468,67 @@ fn the_cluster_scripts_are_shell() {
         let checked = checked.expect("bash starts");
         assert!(checked.status.success(), "{}", text(&checked.stderr));
     }
+}
+
+/// 30 agents that see each other: 21 kilobytes an environment, of which an evaluation has 256 a member. 26 members' training fits llvmpipe's
+/// bindings, their evaluation does not.
+const WIDE: &str = "\
+seeds = 26
+[config]
+env = 'mpe/simple_spread_30'
+algo = 'ippo'
+total_steps = 8
+envs = 1
+rollout = 8
+hidden = 16
+epochs = 1
+minibatches = 1
+log_every = 1
+eval_episodes = 256
+[config.env_options]
+max_steps = 3
+";
+
+#[test]
+fn a_population_whose_evaluation_does_not_fit_is_split() {
+    let folder = tempfile::tempdir().expect("temp");
+    let (file, out) = (folder.path().join("wide.toml"), folder.path().join("out"));
+    fs::write(&file, WIDE).expect("written");
+    let mut command = merit(&["sweep", arg(&file), "--out", arg(&out)]);
+    let output = command.output().expect("starts");
+    let said = text(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("two runs in its place"), "{said}");
+    let runs = runs(&out);
+    assert_eq!(runs.iter().map(|r| r.1).collect::<Vec<_>>(), [13, 13]);
+    assert!(runs.iter().all(|r| r.0.join("summary.json").exists()));
+    let kept = fs::read_dir(out.join("runs")).expect("runs").count();
+    assert_eq!(kept, 2, "what was split is gone");
+}
+
+#[test]
+fn what_is_trained_in_part_is_not_split() {
+    let folder = tempfile::tempdir().expect("temp");
+    let out = folder.path().join("out");
+    copy(whole(), &out);
+    let (run, _) = runs(&out).remove(0);
+    fs::remove_file(run.join("summary.json")).expect("removed");
+    // As on an adapter that has no memory for it any more.
+    let file = run.join("run.toml");
+    let config = fs::read_to_string(&file).expect("a configuration");
+    let large = config.replace("envs = 8", "envs = 4194304");
+    let large = large.replace("total_steps = 512", "total_steps = 1073741824");
+    assert_ne!(config, large);
+    fs::write(&file, large).expect("written");
+    let before = bytes(&out.join("runs"));
+    refused(
+        &output(&["sweep", "--quiet", "--resume", arg(&out)]),
+        &[
+            "is trained to step 512 with 2 members side by side",
+            "begin again in smaller runs",
+        ],
+    );
+    assert_eq!(bytes(&out.join("runs")), before, "nothing is lost");
+    // The summary of the whole sweep is none of one that is not complete.
+    assert!(!out.join("summary.json").exists());
 }
