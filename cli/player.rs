@@ -152,6 +152,15 @@ impl Player {
         course.go_on(act)?;
         Ok(())
     }
+
+    /// Another episode in the place of the one under way.
+    pub fn begin_again(&mut self, gpu: &Gpu, course: &mut Course) -> anyhow::Result<()> {
+        course.go_on(Act::Reset)?;
+        if let Self::Run(actor) = self {
+            actor.forget(gpu);
+        }
+        Ok(())
+    }
 }
 
 /// One line about the present moment.

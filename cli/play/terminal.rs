@@ -132,7 +132,7 @@ fn press(
             if view.hands.is_none() {
                 course.seek(usize::MAX)?;
             }
-            course.go_on(Act::Reset)?;
+            player.begin_again(gpu, course)?;
             moved(course, view)?;
             if let Some(hands) = &mut view.hands {
                 hands.clear();

@@ -25,8 +25,9 @@ pub struct Actor {
     ticks: Ticks,
     greedy: bool,
     steps: u32,
-    /// Held: the kernel binds it.
-    _memory: Option<Memory>,
+    /// Nothing is behind the next step that it goes on from.
+    begins: bool,
+    memory: Option<Memory>,
 }
 
 impl Actor {
@@ -84,7 +85,7 @@ impl Actor {
                 gpu,
                 sizes: &sizes,
                 activate: Activate::from(config.activation),
-                rnn_reset: config.rnn_reset,
+                forget: config.rnn_reset.into(),
                 by_rows: config.by_rows(gpu),
                 params: &params,
                 stride: words.len(),
@@ -119,7 +120,8 @@ impl Actor {
                 ticks,
                 greedy,
                 steps: 0,
-                _memory: memory,
+                begins: true,
+                memory,
             }
         })?;
         Ok(actor)
@@ -131,7 +133,7 @@ impl Actor {
             draw: self.steps,
             greedy: self.greedy.into(),
             // One slot and one step: what the last step ended stands where the next will write.
-            before: if self.steps == 0 { Tick::CARRIED } else { 0 },
+            before: if self.begins { Tick::CARRIED } else { 0 },
             ..Tick::default()
         };
         self.ticks.set(0, tick);
@@ -143,6 +145,25 @@ impl Actor {
         self.policy.record(&mut to, 0);
         to.submit();
         self.steps += 1;
+        self.begins = false;
+    }
+
+    /// For episodes that begin anew before they have ended: what the agents remember, and did last, was of others.
+    pub fn forget(&mut self, gpu: &Gpu) {
+        if let Some(memory) = &self.memory {
+            let words = (memory.state.size / 4) as usize;
+            gpu.write(&memory.state, &vec![0.0_f32; words]);
+        }
+        self.begins = true;
+    }
+}
+
+#[cfg(test)]
+impl Actor {
+    /// What the agents remember now.
+    pub fn memory_words(&self) -> Vec<f64> {
+        let memory = self.memory.as_ref().expect("a recurrent network");
+        crate::tests::read(&memory.state)
     }
 }
 

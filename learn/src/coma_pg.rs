@@ -85,8 +85,6 @@ pub struct Actor {
 struct Remembering {
     memory: Memory,
     resets: Resets,
-    /// `[P, E, A]`: where to forget in front of the next rollout.
-    carried: Region,
     /// In front of the slot after the last step, where the policy acts once too often.
     before_last: Region,
 }
@@ -410,9 +408,7 @@ impl ComaPg {
         let groups = [self.critic.rows.div_ceil(64), 1, 1];
         self.critic.carry.record(&mut to, 0, groups);
         if let Some(m) = &self.actor.memory {
-            let rows = self.sizes.rows();
-            let last = m.resets.reset_in.part(self.sizes.steps * rows, rows);
-            to.copy(&last, &m.carried);
+            m.resets.carry(&mut to, self.sizes.steps);
         }
         let launches = to.launches;
         self.timestamps.end_update(to.encoder(), launches);
@@ -446,7 +442,7 @@ impl ComaPg {
         memory.push(("env.sums".into(), self.env.env_sums().clone(), sums));
         if let Some(m) = &self.actor.memory {
             let shape = vec![s.rows()];
-            memory.push(("memory.reset".into(), m.carried.clone(), shape));
+            memory.push(("memory.reset".into(), m.resets.carried.clone(), shape));
             let shape = vec![s.rows(), self.config.hidden];
             memory.push(("memory.0".into(), m.memory.state.clone(), shape));
         }
@@ -542,7 +538,6 @@ impl Learner for ComaPg {
             diagnostics.insert("explained_variance".into(), explained);
             diagnostics.extend(credit.next().unwrap_or_default());
             diagnostics.extend(dead_units.next().unwrap_or_default());
-            diagnostics.retain(|_, x| x.is_finite());
             MemberReport {
                 episodes,
                 diagnostics,
@@ -566,7 +561,7 @@ impl Learner for ComaPg {
                 gpu: &self.gpu,
                 sizes: &self.sizes,
                 activate: Activate::from(self.config.activation),
-                rnn_reset: self.config.rnn_reset,
+                forget: self.config.rnn_reset.into(),
                 by_rows: self.config.by_rows(&self.gpu),
                 params: &adam.params,
                 stride: stride(&self.actor.net),
@@ -639,7 +634,7 @@ impl Parts<'_> {
             gpu: self.gpu,
             sizes: self.sizes,
             activate: Activate::from(self.config.activation),
-            rnn_reset: self.config.rnn_reset,
+            forget: self.config.rnn_reset.into(),
             by_rows: self.config.by_rows(self.gpu),
             params,
             stride: stride(net),
@@ -653,14 +648,10 @@ impl Parts<'_> {
         let adam = self.adam(&net, &shape);
         let context = self.context(&adam.params, &net);
         let seeds = self.config.seeds_from(self.config.seed);
-        let memory = net.trunk.as_ref().map(|trunk| {
-            let carried = self.words("carried resets", s.rows());
-            Remembering {
-                memory: Memory::new(gpu, s.rows(), trunk.hidden(), 1),
-                resets: Resets::new(&context, io, &carried),
-                before_last: self.words("memory before the last slot", s.rows() * trunk.hidden()),
-                carried,
-            }
+        let memory = net.trunk.as_ref().map(|trunk| Remembering {
+            memory: Memory::new(gpu, s.rows(), trunk.hidden(), 1),
+            resets: Resets::new(&context, io),
+            before_last: self.words("memory before the last slot", s.rows() * trunk.hidden()),
         });
         let constants = Constants::default()
             .uint("MEMBERS", s.members)
@@ -750,7 +741,7 @@ impl Parts<'_> {
             &log_probs,
             memory.as_ref().map(|m| Remembered {
                 memory: &m.memory.state,
-                carried: &m.carried,
+                carried: &m.resets.carried,
             }),
             Behaviour {
                 choice: Choice::Mixture,

@@ -89,7 +89,6 @@ impl Credit {
                 named.insert("advantage_gap".into(), column(3).sum::<f64>() / events);
                 named.insert("advantage_gap_events".into(), events);
             }
-            named.retain(|_, x| x.is_finite());
             named
         };
         Ok(words
@@ -166,8 +165,9 @@ impl Traces {
                 ("trace_gap_signed", w[5] / n),
                 ("trace_weight", w[6] / n),
             ];
-            let finite = named.into_iter().filter(|(_, x)| x.is_finite());
-            finite.map(|(k, x)| (k.to_owned(), x)).collect()
+            // Nothing was collected by an older policy yet.
+            let named = named.into_iter().filter(|_| n > 0.0);
+            named.map(|(k, x)| (k.to_owned(), x)).collect()
         };
         Ok(words.chunks_exact(8).map(member).collect())
     }

@@ -12,7 +12,7 @@ use crate::layers::{Builder, Ends, Layers, Node};
 use crate::minibatch::{MINIBATCH, ModelInput, TICK};
 use crate::net::{Network, UNIFORM_WORDS};
 use crate::pieces::{Judged, Pieces};
-use crate::policy::{StoredPolicy, Value, View, others_columns};
+use crate::policy::{Context, Forget, Resets, StoredPolicy, Value, View, others_columns};
 use crate::ppo::{ActorCritic, Networks, Ppo, Recurrent};
 use crate::recurrent::{GatherMemory, Memory};
 use crate::sizes::Sizes;
@@ -80,10 +80,24 @@ impl Dae {
                 ModelInput::new(&context, &batch, &io, ppo.networks().view),
                 ModelInput::actions(&context, &batch, &io, actions),
             ];
+            let of_episodes = Context {
+                forget: Forget::WITH_THE_EPISODE,
+                ..context
+            };
+            let recurrent = ppo.recurrent.is_some();
+            let ends = recurrent.then(|| Resets::new(&of_episodes, &io));
+            let reset_in = ends.as_ref().map(|e| &e.reset_in);
             let mut models = Vec::new();
             for (i, net) in ppo.networks().models.iter().enumerate() {
                 let prediction = predictions.part(i * model_words, words);
-                models.push(RewardModel::new(&ppo, &io, net, &inputs, &prediction)?);
+                models.push(RewardModel::new(
+                    &ppo,
+                    &io,
+                    net,
+                    &inputs,
+                    &prediction,
+                    reset_in,
+                )?);
             }
             let memory = ppo.recurrent.as_ref().map(Recurrent::of_actor);
             let actor = &ppo.networks().actor;
@@ -119,6 +133,7 @@ impl Dae {
             let estimator = Kernel::new(gpu, "dae", &constants, &files, &binds);
             // What the models remember is kept, carried on and saved with the rest.
             if let Some(r) = &mut ppo.recurrent {
+                r.ends = ends;
                 r.memories
                     .extend(models.iter_mut().filter_map(|m| m.memory.take()));
             }
@@ -210,13 +225,14 @@ struct RewardModel {
 }
 
 impl RewardModel {
-    /// `prediction: [slots, P, E, A, N]`, or of numbers `[slots, P, E, A]`.
+    /// `reset_in: [slots, P, E, A]`, of recurrent ones; `prediction: [slots, P, E, A, N]`, or of numbers `[slots, P, E, A]`.
     fn new(
         ppo: &Ppo,
         io: &EnvIo,
         net: &Network,
         inputs: &[ModelInput; 2],
         prediction: &Region,
+        reset_in: Option<&Region>,
     ) -> Result<Self, GpuError> {
         let (c, sizes, shape) = (ppo.context(), &ppo.sizes, &ppo.shape);
         let (gpu, minibatches) = (c.gpu, &ppo.minibatches);
@@ -241,7 +257,6 @@ impl RewardModel {
 
         let memory = (net.trunk.as_ref())
             .map(|trunk| Memory::new(gpu, sizes.rows(), trunk.hidden(), sizes.reuse));
-        let reset_in = ppo.recurrent.as_ref().map(|r| &r.resets.reset_in);
         let remembered = memory.as_ref().zip(reset_in);
         let gather = match (layers.gru(), remembered) {
             (Some(gru), Some((memory, reset_in))) => {

@@ -138,11 +138,7 @@ impl Diagnostics {
                 .iter()
                 .zip(&words[MEANS.len()..])
                 .map(|(k, &w)| (*k, f64::from(w)));
-            means
-                .chain(first)
-                .filter(|(_, w)| w.is_finite())
-                .map(|(k, w)| (k.to_owned(), w))
-                .collect()
+            means.chain(first).map(|(k, w)| (k.to_owned(), w)).collect()
         };
         Ok(sums.chunks_exact(WORDS).map(member).collect())
     }

@@ -616,9 +616,14 @@ impl Fop {
 
     /// α of the coming update.
     pub fn alpha(&self) -> f64 {
+        self.alpha_at(self.run.env_steps())
+    }
+
+    /// In front of environment step `steps` of a member.
+    fn alpha_at(&self, steps: u64) -> f64 {
         let c = &self.run.config;
         let (from, to) = (c.temperature_init, c.temperature_finish);
-        self.run.falling(from, to, c.temperature_anneal)
+        off_policy::falling(from, to, c.temperature_anneal, steps)
     }
 
     fn write_temperature(&self) {
@@ -968,6 +973,7 @@ impl Learner for Fop {
         let actor_norms: Vec<f32> = gpu.read(&self.actor.adam.norms)?;
         let critic_norms: Vec<f32> = gpu.read(&self.critics.adam.norms)?;
         let learned = self.run.gradient_steps_done() > 0;
+        let before = self.run.env_steps_before();
         let alignment = if learned { self.alignment()? } else { None };
         let reports = episodes
             .into_iter()
@@ -975,8 +981,8 @@ impl Learner for Fop {
             .map(|(p, (episodes, held))| {
                 let mut diagnostics = BTreeMap::from([
                     ("replay_episodes".to_owned(), f64::from(held)),
-                    ("epsilon".to_owned(), self.run.epsilon()),
-                    ("temperature".to_owned(), self.alpha()),
+                    ("epsilon".to_owned(), self.run.epsilon_at(before)),
+                    ("temperature".to_owned(), self.alpha_at(before)),
                 ]);
                 if learned {
                     let said = &said[p * DIAGNOSTICS.len()..];

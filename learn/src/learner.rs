@@ -14,7 +14,7 @@ pub enum Array {
 /// All that a learner needs to go on as if it had never stopped: parameters, optimiser, random counters, environments.
 pub type Checkpoint = BTreeMap<String, Array>;
 
-/// What happened to one member since the last report. Every number is finite or absent; the order of keys is fixed.
+/// What happened to one member since the last report. A number that is none is that of a member that has diverged; the order of keys is fixed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MemberReport {
     /// Episodes of the training policy that ended since the last report.

@@ -62,6 +62,8 @@ mod testing;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_actor_forgets;
+#[cfg(test)]
 mod tests_coma;
 #[cfg(test)]
 mod tests_credit;

@@ -147,11 +147,6 @@ impl OffPolicy {
         self.updates_done
     }
 
-    /// What falls linearly from `from` to `to` over the first `over` environment steps of a member, now.
-    pub fn falling(&self, from: f64, to: f64, over: u64) -> f64 {
-        falling(from, to, over, self.env_steps())
-    }
-
     /// ε of the coming update (`value_decomposition.md` §3). Who learns from transitions draws uniformly until it learns (`me_igm.md` §11).
     pub fn epsilon(&self) -> f64 {
         self.epsilon_at(self.env_steps())
@@ -164,6 +159,11 @@ impl OffPolicy {
             return f64::from(u8::from(steps < c.learning_starts));
         }
         falling(c.epsilon_start, c.epsilon_finish, c.epsilon_anneal, steps)
+    }
+
+    /// Environment steps of a member in front of the last update, whose numbers are reported: the next has not begun.
+    pub fn env_steps_before(&self) -> u64 {
+        self.env_steps().saturating_sub(self.steps_per_update())
     }
 
     /// Gradient steps of an update when `done` updates have been: none before there is enough to learn from.
@@ -450,7 +450,8 @@ impl OffPolicy {
     }
 }
 
-fn falling(from: f64, to: f64, over: u64, steps: u64) -> f64 {
+/// What falls linearly from `from` to `to` over the first `over` environment steps of a member, in front of step `steps`.
+pub fn falling(from: f64, to: f64, over: u64, steps: u64) -> f64 {
     let gone = (steps as f64 / over.max(1) as f64).min(1.0);
     from + (to - from) * gone
 }
@@ -468,7 +469,7 @@ pub fn context<'a>(
         gpu,
         sizes,
         activate: Activate::from(config.activation),
-        rnn_reset: config.rnn_reset,
+        forget: config.rnn_reset.into(),
         by_rows: config.by_rows(gpu),
         params,
         stride,

@@ -68,13 +68,39 @@ fn unroll(c: &Context<'_>) -> usize {
     if c.by_rows { 1 } else { 4 }
 }
 
+/// What a recurrent network forgets at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forget {
+    /// The agent's own end, and every step while it is dead.
+    pub agent: bool,
+    /// The end of the episode.
+    pub episode: bool,
+}
+
+impl Forget {
+    /// Reward models' (`ppo_family.md` §7.2): a team's reward goes on where an agent is dead.
+    pub const WITH_THE_EPISODE: Self = Self {
+        agent: false,
+        episode: true,
+    };
+}
+
+impl From<RnnReset> for Forget {
+    fn from(reset: RnnReset) -> Self {
+        Self {
+            agent: true,
+            episode: reset == RnnReset::EpisodeOrAgent,
+        }
+    }
+}
+
 /// What the kernels of a learner share.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
     pub gpu: &'a Gpu,
     pub sizes: &'a Sizes,
     pub activate: Activate,
-    pub rnn_reset: RnnReset,
+    pub forget: Forget,
     /// Whole rows to an invocation, where it can be.
     pub by_rows: bool,
     /// `[P, stride]`
@@ -591,7 +617,8 @@ fn reset_constants(c: &Context<'_>, constants: Constants, first: usize) -> Const
         .uint("ENDS", first)
         .uint("ROWS_OF_ALL", c.sizes.rows())
         .uint("AGENTS", c.sizes.agents)
-        .flag("FORGET_EPISODE", c.rnn_reset == RnnReset::EpisodeOrAgent)
+        .flag("FORGET_AGENT", c.forget.agent)
+        .flag("FORGET_EPISODE", c.forget.episode)
 }
 
 /// Actions and their log-probabilities from one slot's observations and masks.
@@ -948,16 +975,19 @@ impl Value {
     }
 }
 
-/// Where the networks forgot in the rollouts, `[slots, P, E, A]` (`ppo_family.md` §0).
+/// Where networks forgot in the rollouts, `[slots, P, E, A]` (`ppo_family.md` §0).
 pub struct Resets {
     pub reset_in: Region,
+    /// `[P, E, A]`: where to forget in front of the next rollout.
+    pub carried: Region,
     kernel: Kernel,
     groups: usize,
 }
 
 impl Resets {
-    pub fn new(c: &Context<'_>, io: &EnvIo, carried: &Region) -> Self {
+    pub fn new(c: &Context<'_>, io: &EnvIo) -> Self {
         let rows = c.sizes.rows();
+        let carried = c.gpu.storage("carried resets", 4 * rows as u64);
         let reset_in = c
             .gpu
             .storage("reset flags", 4 * (c.sizes.slots() * rows) as u64);
@@ -969,7 +999,7 @@ impl Resets {
             Bind::Read(&io.terminated),
             Bind::Read(&io.truncated),
             Bind::Read(&io.agent_done),
-            Bind::Read(carried),
+            Bind::Read(&carried),
         ];
         Self {
             kernel: Kernel::new(
@@ -981,7 +1011,19 @@ impl Resets {
             ),
             groups: rows.div_ceil(64),
             reset_in,
+            carried,
         }
+    }
+
+    /// The flags of `slot`, which a rollout ended with, to the next one's beginning.
+    pub fn carry(&self, to: &mut Recorder, slot: usize) {
+        let size = self.carried.size;
+        let last = Region {
+            offset: slot as u64 * size,
+            size,
+            ..self.reset_in.clone()
+        };
+        to.copy(&last, &self.carried);
     }
 
     pub fn record(&self, to: &mut Recorder) {

@@ -393,8 +393,8 @@ pub struct Recurrent {
     pub memories: Vec<Memory>,
     pub trunks: Vec<TrunkStack>,
     pub resets: Resets,
-    /// `[P, E, A]`: where to forget in front of the next rollout.
-    pub carried: Region,
+    /// Of networks that forget with the episode alone.
+    pub ends: Option<Resets>,
     /// What the policy remembered in front of the slot that a rollout ended with, where it has acted there: the next one's start.
     pub before_last: Region,
 }
@@ -507,7 +507,7 @@ impl Ppo {
                 gpu,
                 sizes: &sizes,
                 activate: Activate::from(config.activation),
-                rnn_reset: config.rnn_reset,
+                forget: config.rnn_reset.into(),
                 by_rows: shape.by_rows,
                 params: &adam.params,
                 stride,
@@ -670,7 +670,7 @@ impl Ppo {
                     &log_probs,
                     recurrent.as_ref().map(|r| Remembered {
                         memory: &r.memories[0].state,
-                        carried: &r.carried,
+                        carried: &r.resets.carried,
                     }),
                     Behaviour::default(),
                 ),
@@ -756,6 +756,7 @@ impl Ppo {
         }
         if let Some(r) = &self.recurrent {
             r.resets.record(to);
+            r.ends.iter().for_each(|ends| ends.record(to));
         }
         if let Some(replaced) = &self.replaced {
             replaced.record(to);
@@ -862,7 +863,7 @@ impl Ppo {
             gpu: &self.gpu,
             sizes: &self.sizes,
             activate: Activate::from(self.config.activation),
-            rnn_reset: self.config.rnn_reset,
+            forget: self.config.rnn_reset.into(),
             by_rows: self.shape.by_rows,
             params: &self.adam.params,
             stride: self.networks.stride(),
@@ -992,14 +993,9 @@ impl Ppo {
         self.dead_units.record(&mut to);
         self.carry.record(&mut to, 0, [64, 1, 1]);
         if let Some(r) = &self.recurrent {
-            let rows = r.carried.size;
             let slot = self.rollout() * (self.sizes.steps + 1) + self.sizes.steps;
-            let last = Region {
-                offset: slot as u64 * rows,
-                size: rows,
-                ..r.resets.reset_in.clone()
-            };
-            to.copy(&last, &r.carried);
+            r.resets.carry(&mut to, slot);
+            r.ends.iter().for_each(|ends| ends.carry(&mut to, slot));
         }
         let launches = to.launches;
         self.timestamps.end_update(to.encoder(), launches);
@@ -1119,7 +1115,10 @@ impl Ppo {
         }
         if let Some(r) = &self.recurrent {
             let shape = vec![s.rows()];
-            saved.push(("memory.reset".into(), r.carried.clone(), shape));
+            if let Some(ends) = &r.ends {
+                saved.push(("memory.ended".into(), ends.carried.clone(), shape.clone()));
+            }
+            saved.push(("memory.reset".into(), r.resets.carried.clone(), shape));
             for (i, memory) in r.memories.iter().enumerate() {
                 let hidden = (memory.state.size / 4) as usize / s.rows();
                 let shape = vec![s.rows(), hidden];
@@ -1197,10 +1196,9 @@ fn recurrent(
     } else {
         &own[..]
     };
-    let carried = c.gpu.storage("carried resets", 4 * c.sizes.rows() as u64);
     let before_last = 4 * (c.sizes.rows() * actor.hidden()) as u64;
     let before_last = c.gpu.storage("memory before the last slot", before_last);
-    let resets = Resets::new(c, io, &carried);
+    let resets = Resets::new(c, io);
     let (mut memories, mut trunks) = (vec![], vec![]);
     for (trunk, input) in own {
         let memory = Memory::new(c.gpu, c.sizes.rows(), trunk.hidden(), c.sizes.reuse);
@@ -1220,7 +1218,7 @@ fn recurrent(
         memories,
         trunks,
         resets,
-        carried,
+        ends: None,
         before_last,
     }))
 }

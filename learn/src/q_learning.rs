@@ -526,7 +526,8 @@ impl QLearner {
             };
             let mut diagnostics = BTreeMap::from([(unit.to_owned(), f64::from(held))]);
             if !soft {
-                diagnostics.insert("epsilon".into(), self.run.epsilon());
+                let before = self.run.env_steps_before();
+                diagnostics.insert("epsilon".into(), self.run.epsilon_at(before));
             }
             if learned {
                 let said = names.iter().zip(said);

@@ -454,7 +454,7 @@ pub(crate) mod network {
                 ppo.end_update(to).expect("few enough workgroups");
                 if let Some(r) = &ppo.recurrent {
                     let flags: Vec<_> = carried.iter().map(|&c| f64::from(u8::from(c))).collect();
-                    assert_eq!(read(&r.carried), flags);
+                    assert_eq!(read(&r.resets.carried), flags);
                     let want: Vec<_> = memories[0].iter().flatten().copied().collect();
                     close(&read(&r.memories[0].state), &want, 3e-5, "memory");
                 }

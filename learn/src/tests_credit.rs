@@ -897,7 +897,14 @@ fn reward_models_equal_their_networks_and_gradients_finite_differences() {
         let (world, reward) = (read(&io.state), read(&io.reward));
         let (params, grads) = (read(&ppo.adam.params), read(&ppo.adam.grads));
         let net = ppo.networks();
-        let resets = ppo.recurrent.as_ref().map(|r| read(&r.resets.reset_in));
+        // They forget with the episode: an agent that is dead sees the others' rewards.
+        let ended: Vec<f64> = read(&io.terminated)
+            .iter()
+            .zip(read(&io.truncated))
+            .map(|(a, b)| a.max(b))
+            .collect();
+        let dead = read(&io.agent_done);
+        assert!(dead.iter().enumerate().any(|(i, d)| *d > ended[i / AGENTS]));
         let predictions = read(&dae.predictions);
         let numbers = env == REACH;
         for (m, model) in net.models.iter().enumerate() {
@@ -915,8 +922,9 @@ fn reward_models_equal_their_networks_and_gradients_finite_differences() {
                         let mut memory = start.get(own).unwrap_or_default().to_vec();
                         for t in 0..s.steps {
                             let i = t * s.rows() + row;
-                            if let Some(resets) = &resets {
-                                memory.iter_mut().for_each(|x| *x *= 1.0 - resets[i]);
+                            if t > 0 {
+                                let before = ended[(i - s.rows()) / AGENTS];
+                                memory.iter_mut().for_each(|x| *x *= 1.0 - before);
                             }
                             let input = central_with(ppo, &world, &actions, i, numbers);
                             see(i, forward(model, words, false, &input, &mut memory));
@@ -1048,7 +1056,11 @@ fn expectations(
     let io = ppo.env.io().clone();
     let actions: Vec<u32> = gpu().read(&io.actions).expect("readable");
     let (world, params) = (read(&io.state), read(&ppo.adam.params));
-    let resets = ppo.recurrent.as_ref().map(|r| read(&r.resets.reset_in));
+    // Reward models forget with the episode alone.
+    let resets = ppo.recurrent.as_ref().map(|r| match &r.ends {
+        Some(ends) if which >= 2 => read(&ends.reset_in),
+        _ => read(&r.resets.reset_in),
+    });
     // The second rollout.
     let first = s.steps as u32;
     let (start, h) = (remembered(ppo, which), net.hidden());
