@@ -303,13 +303,10 @@ impl Contents<'_> {
             for series in self.runs.of_env(env) {
                 let few = |m: &Member| m.evaluations.len() < EVALUATIONS;
                 let (source, of) = SOURCES[usize::from(!series.members.iter().any(few))];
-                // Who is still training may reach it yet.
-                let told = |m: &&Member, at: &f64| self.runs.is_complete(m) || at.is_finite();
-                let members = series.members.iter();
-                let all = members.map(|m| (m, first_at(of(m), metric, threshold)));
-                let mut steps: Vec<f64> = all
-                    .filter(|(m, at)| told(m, at))
-                    .map(|(_, at)| at)
+                // Who is still training may reach it yet: to count those alone that have would favour the fast ones.
+                let complete = series.members.iter().filter(|m| self.runs.is_complete(m));
+                let mut steps: Vec<f64> = complete
+                    .map(|m| first_at(of(m), metric, threshold))
                     .collect();
                 if steps.is_empty() {
                     continue;
@@ -342,7 +339,7 @@ impl Contents<'_> {
             title: "Sample efficiency".into(),
             blocks: vec![
                 Block::Text(
-                    "Environment steps of a seed to the first record at or above the threshold: the median over seeds, those that never reached it counted as infinite.".into(),
+                    "Environment steps of a seed to the first record at or above the threshold: the median over seeds, those that never reached it counted as infinite. Seeds that are still training are left out.".into(),
                 ),
                 Block::Table(Table::new(head, rows)),
             ],
@@ -406,7 +403,7 @@ impl Contents<'_> {
         if blocks.is_empty() {
             return Ok(None);
         }
-        let text = "Numbers of the last update before each line of metrics.jsonl: median and quartiles over seeds.";
+        let text = "Losses and diagnostics of the training lines of metrics.jsonl, of the last update before each (`unstable_episodes`: since the line before): median and quartiles over seeds.";
         blocks.insert(0, Block::Text(text.into()));
         Ok(Some(Section {
             title: "Diagnostics".into(),

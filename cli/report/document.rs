@@ -131,6 +131,12 @@ fn html_block(page: &mut String, block: &Block) {
 pub fn markdown(title: &str, sections: &[Section]) -> String {
     let mut page = format!("# {title}\n");
     for section in sections {
+        let blocks = || section.blocks.iter();
+        let drawn = |b: &Block| matches!(b, Block::Charts(_) | Block::Details(..));
+        // A sentence about charts says nothing without them.
+        if blocks().any(drawn) && !blocks().any(|b| matches!(b, Block::Table(_))) {
+            continue;
+        }
         let mut text = String::new();
         section
             .blocks

@@ -258,8 +258,14 @@ fn discounted_sum(length: usize, policy: &Policy, gamma: f64, r: Vec<f64>) -> Op
 /// π(a|s) ∝ π₀(a|s) exp(A(s, a) / β).
 pub fn improved_policy(policy: &Policy, advantage: &[[f64; ACTIONS]], beta: f64) -> Policy {
     let improved = |(p, a): (&[f64; ACTIONS], &[f64; ACTIONS])| {
-        let most = a.iter().fold(f64::NEG_INFINITY, |m, x| m.max(*x));
-        let weights: [f64; ACTIONS] = std::array::from_fn(|k| p[k] * ((a[k] - most) / beta).exp());
+        // Of what π₀ does at all: the best of the rest would leave it weights that are all 0 where β is small.
+        let done = p.iter().zip(a).filter(|(p, _)| **p > 0.0);
+        let most = done.fold(f64::NEG_INFINITY, |m, (_, x)| m.max(*x));
+        let weight = |k: usize| match p[k] > 0.0 {
+            true => p[k] * ((a[k] - most) / beta).exp(),
+            false => 0.0,
+        };
+        let weights: [f64; ACTIONS] = std::array::from_fn(weight);
         let sum: f64 = weights.iter().sum();
         weights.map(|w| w / sum)
     };
