@@ -474,6 +474,8 @@ pub struct Config {
     pub eval_every: u64,
     /// Episodes of each evaluation, per member.
     pub eval_episodes: usize,
+    /// Policies take their most probable action in the evaluations of training; else they draw. Utilities always take the largest.
+    pub eval_greedy: bool,
 
     /// Where members differ in more than `seed + p`: one entry each, in place of the values above. No key of a file that people
     /// write: `merit sweep` batches what fits.
@@ -582,6 +584,7 @@ impl Default for Config {
             checkpoint_every: 200_000,
             eval_every: 0,
             eval_episodes: 512,
+            eval_greedy: false,
             members: Vec::new(),
             by_rows: None,
         }
@@ -799,6 +802,10 @@ const PRESETS: &[(&str, &str)] = &[
         include_str!("../../configs/smax/terran.me_igm.toml"),
     ),
     (
+        "smax.me_qmix",
+        include_str!("../../configs/smax.me_qmix.toml"),
+    ),
+    (
         "smax.value_decomposition",
         include_str!("../../configs/smax.value_decomposition.toml"),
     ),
@@ -951,6 +958,7 @@ impl Config {
                 algo == Hasac
             }
             "hasac_entropy_target" => algo == Hasac && moves_temperature,
+            "eval_greedy" => algo.has_actor(),
             _ => true,
         }
     }
@@ -1091,8 +1099,24 @@ impl Config {
         weight("nopt_coef", self.nopt_coef)?;
         weight("target_entropy", self.target_entropy)?;
         weight("temperature_lr", self.temperature_lr)?;
-        positive("temperature_init", self.temperature_init)?;
+        let init = self.temperature_init;
+        positive("temperature_init", init)?;
+        // What moves is kept between e⁻⁷ and e² (`me_igm.md` §3.3), and would jump there in the first step.
+        if self.algo.max_entropy() && self.temperature_lr > 0.0 {
+            let holds = (9.12e-4..=7.389).contains(&init);
+            let what = "9.12e-4 to 7.389, between which a temperature moves; any number above 0 stays with temperature_lr = 0";
+            number("temperature_init", init, holds, what)?;
+        }
         positive("temperature_finish", self.temperature_finish)?;
+        if self.algo.replays() {
+            let starts = self.learning_starts;
+            range("learning_starts", starts, starts < self.total_steps, || {
+                format!(
+                    "nothing would be learned in total_steps = {}; it takes less",
+                    self.total_steps
+                )
+            })?;
+        }
         count("n_step", self.n_step as u64, 1 << 10)?;
         weight("huber_delta", self.huber_delta)?;
         positive("critic_learning_rate", self.critic_learning_rate)?;
@@ -1358,6 +1382,17 @@ mod tests {
         assert_eq!(refused(&["envs=0"]), "`envs` is 0: it takes 1 to 4194304");
         assert!(refused(&["envs=1e12"]).starts_with("`envs` is 1000000000000"));
         assert!(refused(&["learning_rate=nan"]).starts_with("`learning_rate` is NaN"));
+        assert!(
+            refused(&["algo=me_qmix", "temperature_init=10"])
+                .starts_with("`temperature_init` is 10: it takes 9.12e-4 to 7.389")
+        );
+        assert!(
+            refused(&["algo=hasac", "total_steps=10k"])
+                .starts_with("`learning_starts` is 10000: nothing would be learned")
+        );
+        let fixed = set(&["algo=me_qmix", "temperature_init=1e-4", "temperature_lr=0"]);
+        let fixed = Config::resolve(&[fixed]).expect("resolves");
+        fixed.check().expect("a temperature that stays");
         assert!(refused(&["gamma=1.1"]).starts_with("`gamma` is 1.1"));
         assert!(refused(&["log_std_init=-11"]).starts_with("`log_std_init` is -11: it takes"));
         Config::default().check().expect("the defaults are fine");

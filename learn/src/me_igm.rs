@@ -162,7 +162,7 @@ impl Temperature {
         let decomposition = decomposition(config, sizes, first);
         let of_states = of_states(&decomposition, sizes);
         let words: usize = of_states.iter().map(HyperNet::outputs).sum();
-        let omega = config.temperature_init.ln().clamp(OMEGA[0], OMEGA[1]);
+        let omega = config.temperature_init.ln();
         let of_member = [
             omega.exp() as f32,
             omega as f32,

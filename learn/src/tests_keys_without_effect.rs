@@ -72,6 +72,7 @@ huber_delta = 1.0
 critic_learning_rate = 0.01
 hasac_entropy_target = "code"
 feature_norm = false
+eval_greedy = true
 "#;
 
 /// `config` with the other values of the keys for which `change` holds, and those keys.

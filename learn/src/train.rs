@@ -154,7 +154,7 @@ fn evaluate(
     on: &mut dyn FnMut(Event<'_>),
 ) -> Result<(), RunError> {
     let seed = config.seed + EVAL_SEED_OFFSET;
-    let stats = learner.evaluate(config.eval_episodes, false, seed)?;
+    let stats = learner.evaluate(config.eval_episodes, config.eval_greedy, seed)?;
     let (step, update) = (learner.env_steps(), learner.updates_done());
     let record = Record::evaluation(config, step, update, &stats);
     run.log(&record)?;
@@ -256,11 +256,12 @@ mod tests {
         fn evaluate(
             &mut self,
             episodes: usize,
-            _: bool,
+            greedy: bool,
             seed: u64,
         ) -> Result<Vec<EpisodeStats>, LearnError> {
             let stats = |state: &u64| EpisodeStats {
                 episodes: episodes as f64,
+                truncations: if greedy { episodes as f64 } else { 0.0 },
                 wins: ((state ^ seed) % 100) as f64,
                 ..EpisodeStats::default()
             };
@@ -379,6 +380,32 @@ mod tests {
         assert_eq!(steps(crate::record::Kind::Train), logs);
         assert_eq!(records[1].members[0].diagnostics["actor_loss"], None);
         assert_eq!(records[1].members[2].seed, 2);
+    }
+
+    #[test]
+    fn evaluations_are_greedy_where_the_configuration_says_so() {
+        for greedy in [false, true] {
+            let dir = tempfile::tempdir().expect("temp");
+            let mut info = info();
+            info.config.eval_greedy = greedy;
+            let mut run = Run::create(&dir.path().join("run"), info).expect("created");
+            let mut learner = Scrambler::new(&run.info.config);
+            let mut truncated = Vec::new();
+            train(
+                &mut learner,
+                &mut run,
+                &AtomicBool::new(false),
+                &mut |event| {
+                    if let Event::Evaluated(record) = event {
+                        truncated.extend(record.members.iter().map(|m| m.truncated));
+                    }
+                },
+            )
+            .expect("trained");
+            assert!(truncated.len() >= 6);
+            let all = Some(f64::from(u8::from(greedy)));
+            assert!(truncated.iter().all(|t| *t == all), "{truncated:?}");
+        }
     }
 
     #[test]
