@@ -6,8 +6,8 @@ use gif::{DisposalMethod, Encoder, Frame, Repeat};
 use merit_sim::frame::Colour;
 
 use super::Captioned;
+use super::fitting;
 use super::pixels::Canvas;
-use crate::failure::BadInput;
 
 /// Index of the colour that leaves a pixel as the frame before had it.
 const UNCHANGED: u8 = 255;
@@ -19,14 +19,9 @@ pub fn film(frames: &[Captioned], width: u32, fps: f32) -> anyhow::Result<Vec<u8
     // Hundredths of a second; viewers take less than two for a mistake.
     let delay = (100.0 / fps).round().clamp(2.0, 6000.0) as u16;
     for (i, frame) in frames.iter().enumerate() {
-        let canvas = Canvas::of(std::slice::from_ref(frame), width);
-        let [w, h] = canvas.size;
-        let (Ok(w), Ok(h)) = (u16::try_from(w), u16::try_from(h)) else {
-            return Err(BadInput(format!(
-                "a GIF has at most 65535 by 65535 pixels, not {w} by {h}: choose a smaller --width"
-            ))
-            .into());
-        };
+        let frame = std::slice::from_ref(frame);
+        let [w, h] = fitting(frame, width, "a GIF")?;
+        let canvas = Canvas::of(frame, width);
         let same = before.as_ref().filter(|b| b.size == canvas.size);
         let changed = |i: usize| same.is_none_or(|b| b.pixels[i] != canvas.pixels[i]);
         let drawn = canvas.pixels.iter().enumerate();

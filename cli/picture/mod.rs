@@ -140,6 +140,20 @@ impl Sheet {
 /// More pixels than any screen has; a canvas takes three bytes for each.
 const MOST_PIXELS: u64 = 1 << 27;
 
+/// The size of what shows these frames, where it can be drawn.
+///
+/// # Errors
+/// [`BadInput`] names `what` and the size.
+fn fitting(frames: &[Captioned], width: u32, what: &str) -> Result<[u16; 2], BadInput> {
+    let [w, h] = Sheet::new(frames, width).size;
+    match (u16::try_from(w), u16::try_from(h)) {
+        (Ok(x), Ok(y)) if u64::from(w) * u64::from(h) <= MOST_PIXELS => Ok([x, y]),
+        _ => Err(BadInput(format!(
+            "{what} of {w} by {h} pixels is too large: choose fewer --frames or a smaller --width"
+        ))),
+    }
+}
+
 /// Writes one frame or a sheet of several, or as GIF a film of `fps` frames a second.
 pub fn write(
     path: &Path,
@@ -151,13 +165,7 @@ pub fn write(
     let bytes = match format {
         Format::Svg => svg::document(frames, width).into_bytes(),
         Format::Png => {
-            let [w, h] = Sheet::new(frames, width).size;
-            if u64::from(w) * u64::from(h) > MOST_PIXELS {
-                return Err(BadInput(format!(
-                    "a sheet of {w} by {h} pixels is too large: choose fewer --frames or a smaller --width"
-                ))
-                .into());
-            }
+            fitting(frames, width, "a sheet")?;
             pixels::Canvas::of(frames, width).png()?
         }
         Format::Gif => gif::film(frames, width, fps)?,

@@ -94,6 +94,36 @@ fn changed(name: &str, array: &str, f: impl Fn(&mut [u8])) -> tempfile::NamedTem
     file
 }
 
+/// Offsets that lead out of the recording were read, and ended the program.
+#[test]
+fn a_grid_recording_with_wrong_offsets_is_refused() {
+    let gpu = gpu();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/babyai");
+    let recording = recordings(&folder).remove(0);
+    let name = Path::new("../babyai").join(recording.file_name().expect("a name"));
+    let name = name.to_str().expect("UTF-8");
+    let message = |array: &str, f: &dyn Fn(&mut [u8])| {
+        let file = changed(name, array, f);
+        let report = check_file_with(&gpu, file.path(), Layout::Auto, false);
+        report.expect_err("an error").to_string()
+    };
+    for array in ["step_offset", "state_offset"] {
+        let last = message(array, &|b| {
+            let at = b.len() - 4;
+            b[at..].copy_from_slice(&i32::MAX.to_le_bytes());
+        });
+        assert!(
+            last.contains("`step_offset` and `state_offset` that"),
+            "{last}"
+        );
+        let first = message(array, &|b| b[..4].copy_from_slice(&(-1_i32).to_le_bytes()));
+        assert!(
+            first.contains("`step_offset` and `state_offset` that"),
+            "{first}"
+        );
+    }
+}
+
 /// The comparison is no formality: a recording that is wrong in one entry of one array fails, in that array.
 #[test]
 fn a_recording_with_one_wrong_entry_fails() {

@@ -241,6 +241,20 @@ impl<'a> Recorded<'a> {
             step_offset: r.int("step_offset", &[e + 1])?,
             state_offset: r.int("state_offset", &[e + 1])?,
         };
+        // An episode of n steps has n + 1 states, and one begins where the one before ends.
+        let covers = |offsets: &[i32], more: usize, all: usize| {
+            let mut at = 0;
+            episodes.iter().zip(offsets).all(|(episode, &offset)| {
+                let begins = usize::try_from(offset) == Ok(at);
+                at = at.saturating_add(episode.steps).saturating_add(more);
+                begins
+            }) && at == all
+                && offsets.last().map(|&x| usize::try_from(x)) == Some(Ok(all))
+        };
+        if t == 0 || !covers(recorded.step_offset, 0, t) || !covers(recorded.state_offset, 1, s) {
+            let what = "`step_offset` and `state_offset` that the `steps` of its episodes lead to";
+            return Err(malformed(r, what.into()));
+        }
         let boxes = match r.has("box_contents") {
             true => Some(r.int("box_contents", &[e, w, h, 2])?),
             false => None,
@@ -308,7 +322,8 @@ impl<'a> Recorded<'a> {
                     continue;
                 };
                 for &[x, y] in &description.positions {
-                    let cell = cells.get_mut(y * w + x)?;
+                    let at = y.checked_mul(w)?.checked_add(x).filter(|_| x < w)?;
+                    let cell = cells.get_mut(at)?;
                     *cell = cell.meant(2 * k + n);
                 }
             }
