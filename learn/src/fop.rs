@@ -37,6 +37,7 @@ use crate::decomposition::{Decomposition, HyperMemory, HyperNet, HyperStacks, Ow
 use crate::dense::{Activate, Rows, Shape, Stack};
 use crate::kernel::{Bind, Constants, Kernel, Recorder};
 use crate::learner::{Checkpoint, Learner, MemberReport, Timing};
+use crate::loss::sum_over_rows;
 use crate::net::{Network, UNIFORM_WORDS};
 use crate::off_policy::{self, OffPolicy};
 use crate::policy::Choice;
@@ -256,8 +257,8 @@ impl CriticLoss {
 fn td_loss(batch: &Flat, critics: &[CriticNet]) -> LossOutputs {
     let tensor = |i: usize| Tensor::<3>::from_inner(batch.tensor(i));
     let (goal, mask) = (tensor(GOAL), tensor(MASK));
-    let steps = mask.clone().sum_dim(1).clamp_min(1.0);
-    let mean = |x: Tensor<3>| (x * mask.clone()).sum_dim(1) / steps.clone();
+    let steps = sum_over_rows(mask.clone()).clamp_min(1.0);
+    let mean = |x: Tensor<3>| sum_over_rows(x * mask.clone()) / steps.clone();
     let (mut utilities, mut nets, mut losses, mut said) = (vec![], vec![], vec![], vec![]);
     let mut first = MASK + 1;
     for (k, critic) in critics.iter().enumerate() {

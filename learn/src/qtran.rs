@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::decomposition::{Decomposition, HyperNet, Own};
 use crate::dense::{Activate, Backward, Rows, Shape, Stack};
 use crate::kernel::{Bind, Constants, Recorder};
+use crate::loss::sum_over_rows;
 use crate::net::Dense;
 use crate::q_loss::{BEST, GOAL, LossOutputs, MASK, QLoss, TAKEN, reported, unstrided};
 use crate::replay::{Batch, OverLive};
@@ -72,9 +73,9 @@ fn loss(batch: &Flat, [opt, nopt]: [f64; 2]) -> LossOutputs {
     let [taken, best] = [TAKEN, BEST].map(|i| tensor(i).require_grad());
     let [value, joint] = [VALUE, JOINT].map(|i| tensor(i).require_grad());
     let (joint_best, goal, mask) = (tensor(JOINT_BEST), tensor(GOAL), tensor(MASK));
-    let steps = mask.clone().sum_dim(1).clamp_min(1.0);
+    let steps = sum_over_rows(mask.clone()).clamp_min(1.0);
     // `[P, 1, 1]`
-    let mean = |x: Tensor<3>| (x * mask.clone()).sum_dim(1) / steps.clone();
+    let mean = |x: Tensor<3>| sum_over_rows(x * mask.clone()) / steps.clone();
     let square = |x: Tensor<3>| x.clone() * x;
 
     let error = joint.clone() - goal.clone();

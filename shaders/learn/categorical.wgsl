@@ -1,5 +1,6 @@
 // The policy of a minibatch: a categorical distribution over the actions that were available (`ppo_family.md` §1.1: 1e10 is
-// taken from the logits of the others). An invocation a sample.
+// taken from the logits of the others). Not as -1e10 (1 - available): a compiler that may reassociate makes (x - 1e10) + 1e10 available of it, which leaves
+// nothing of x. An invocation a sample.
 // Constants: MEMBERS, RPM, ITEMS, ROWS, SEQUENCES of minibatch.wgsl, N, and the places LOG_PROB, ENTROPY in the batch.
 // After tick and minibatch.
 
@@ -22,7 +23,7 @@ fn categorical(@builtin(global_invocation_id) id: vec3<u32>) {
     let row = id.y * ROWS + id.x;
     var top = -3.4e38;
     for (var n = 0u; n < N; n++) {
-        let l = logits[row * N + n] - 1e10 * (1.0 - avail[source * N + n]);
+        let l = logits[row * N + n] - select(1e10, 0.0, avail[source * N + n] > 0.0);
         logits[row * N + n] = l;
         top = max(top, l);
     }

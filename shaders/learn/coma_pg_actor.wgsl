@@ -40,7 +40,7 @@ fn coma_gradient(@builtin(global_invocation_id) id: vec3<u32>) {
     var top = -3.4e38;
     var there = 0.0;
     for (var n = 0u; n < N; n++) {
-        p[n] = logits[row * N + n] - 1e10 * (1.0 - avail[i * N + n]);
+        p[n] = logits[row * N + n] - select(1e10, 0.0, avail[i * N + n] > 0.0);
         top = max(top, p[n]);
         there += avail[i * N + n];
     }

@@ -9,7 +9,7 @@
 // distribution; the most probable action if greedy, the first of several.
 fn act(member: u32, r: u32, row: u32, seen: u32, out: u32) -> f32 {
     var logits: array<f32, N>;
-    for (var n = 0u; n < N; n++) { logits[n] = output(r, n) - 1e10 * (1.0 - avail[seen * N + n]); }
+    for (var n = 0u; n < N; n++) { logits[n] = output(r, n) - select(1e10, 0.0, avail[seen * N + n] > 0.0); }
     var best = 0u;
     var top = logits[0];
     for (var n = 1u; n < N; n++) {

@@ -11,20 +11,22 @@ fn act(member: u32, r: u32, row: u32, seen: u32, out: u32) -> f32 {
     var top = -3.4e38;
     var there = 0.0;
     for (var n = 0u; n < N; n++) {
-        p[n] = output(r, n) - 1e10 * (1.0 - avail[seen * N + n]);
+        p[n] = output(r, n) - select(1e10, 0.0, avail[seen * N + n] > 0.0);
         top = max(top, p[n]);
         there += avail[seen * N + n];
     }
     var total = 0.0;
     for (var n = 0u; n < N; n++) { total += exp(p[n] - top); }
     var sum = 0.0;
+    // Where the sums round in another order, the threshold may lie beyond the last of them.
+    var action = 0u;
     for (var n = 0u; n < N; n++) {
         p[n] = avail[seen * N + n] * ((1.0 - tick.epsilon) * exp(p[n] - top) / total + tick.epsilon / there);
         sum += p[n];
+        if (p[n] > p[action]) { action = n; }
     }
     // An unavailable action adds exactly 0 to the sum, so the sum never passes the threshold there.
     let threshold = uniform01(threefry2x32(keys[member], vec2(tick.draw, row)).x) * sum;
-    var action = 0u;
     sum = 0.0;
     for (var n = 0u; n < N; n++) {
         let before = sum;

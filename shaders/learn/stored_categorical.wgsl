@@ -10,7 +10,7 @@ fn say(member: u32, r: u32, at: u32) {
     var logits: array<f32, N>;
     var top = -3.4e38;
     for (var n = 0u; n < N; n++) {
-        logits[n] = output(r, n) - 1e10 * (1.0 - avail[at * N + n]);
+        logits[n] = output(r, n) - select(1e10, 0.0, avail[at * N + n] > 0.0);
         top = max(top, logits[n]);
     }
     var total = 0.0;
