@@ -137,6 +137,7 @@ pub fn start(
     show: Show,
 ) -> anyhow::Result<ExitCode> {
     check(&config)?;
+    config.check_start()?;
     run::check_free(out)?;
     let gpu = Gpu::open(choice)?;
     let (learner, config) = begin(&gpu, &config)?;
@@ -256,7 +257,11 @@ fn report(summary: &Summary, timing: &TimingRecord) -> String {
             decimal(mean_return)
         )
     };
-    let per_s = |seconds: f64| short(timing.env_steps as f64 / seconds.max(f64::MIN_POSITIVE));
+    // Adapters without timestamps inside encoders measure both together.
+    let per_s = |seconds: f64| match timing.rollout_s > 0.0 {
+        true => short(timing.env_steps as f64 / seconds.max(f64::MIN_POSITIVE)),
+        false => "not measured".into(),
+    };
     format!(
         "\
 {} {} after {} steps, {}

@@ -135,7 +135,10 @@ impl Sweep {
                 ..member.clone()
             };
             if checked.last() != Some(&setting) {
-                check(&setting).map_err(|e| describe(file, member, &e))?;
+                let start = || Ok(setting.check_start()?);
+                check(&setting)
+                    .and_then(|()| start())
+                    .map_err(|e| describe(file, member, &e))?;
                 checked.push(setting);
             }
         }

@@ -1099,24 +1099,8 @@ impl Config {
         weight("nopt_coef", self.nopt_coef)?;
         weight("target_entropy", self.target_entropy)?;
         weight("temperature_lr", self.temperature_lr)?;
-        let init = self.temperature_init;
-        positive("temperature_init", init)?;
-        // What moves is kept between e⁻⁷ and e² (`me_igm.md` §3.3), and would jump there in the first step.
-        if self.algo.max_entropy() && self.temperature_lr > 0.0 {
-            let holds = (9.12e-4..=7.389).contains(&init);
-            let what = "9.12e-4 to 7.389, between which a temperature moves; any number above 0 stays with temperature_lr = 0";
-            number("temperature_init", init, holds, what)?;
-        }
+        positive("temperature_init", self.temperature_init)?;
         positive("temperature_finish", self.temperature_finish)?;
-        if self.algo.replays() {
-            let starts = self.learning_starts;
-            range("learning_starts", starts, starts < self.total_steps, || {
-                format!(
-                    "nothing would be learned in total_steps = {}; it takes less",
-                    self.total_steps
-                )
-            })?;
-        }
         count("n_step", self.n_step as u64, 1 << 10)?;
         weight("huber_delta", self.huber_delta)?;
         positive("critic_learning_rate", self.critic_learning_rate)?;
@@ -1132,6 +1116,30 @@ impl Config {
             )
         })?;
         (0..listed).try_for_each(|p| self.alone(p).check())
+    }
+
+    /// What a run must not begin with, beside [`Config::check`]; one that has begun is gone on with and evaluated all the same.
+    ///
+    /// # Errors
+    /// [`ConfigError::Range`].
+    pub fn check_start(&self) -> Result<(), ConfigError> {
+        let update = self.envs as u64 * self.rollout as u64;
+        let steps = self.total_steps / update.max(1) * update;
+        if self.algo.replays() {
+            let starts = self.learning_starts;
+            range("learning_starts", starts, starts <= steps, || {
+                format!("a run of {steps} steps would learn nothing; it takes at most as many")
+            })?;
+        }
+        // What moves is kept between e⁻⁷ and e² (`me_igm.md` §3.3), and would jump there in the first step.
+        if self.algo.max_entropy() && self.temperature_lr > 0.0 {
+            let init = self.temperature_init;
+            let holds = (9.12e-4..=7.389).contains(&init);
+            range("temperature_init", init, holds, || {
+                "it takes 9.12e-4 to 7.389, between which a temperature moves; any number above 0 stays with temperature_lr = 0".into()
+            })?;
+        }
+        Ok(())
     }
 }
 
@@ -1374,6 +1382,30 @@ mod tests {
     }
 
     #[test]
+    fn runs_that_would_learn_nothing_do_not_begin() {
+        let start = |texts: &[&str]| {
+            let config = Config::resolve(&[set(texts)]).expect("resolves");
+            config.check().expect("each number is one");
+            config.check_start().map_err(|e| e.to_string())
+        };
+        let hot = start(&["algo=me_qmix", "temperature_init=10"]).expect_err("refused");
+        assert!(
+            hot.starts_with("`temperature_init` is 10: it takes 9.12e-4"),
+            "{hot}"
+        );
+        start(&["algo=me_qmix", "temperature_init=1e-4", "temperature_lr=0"]).expect("it stays");
+        // Updates of 8 x 50 steps, of which the last learns from `learning_starts` on.
+        start(&["algo=hasac", "total_steps=10k"]).expect("the last update learns");
+        let late = ["algo=hasac", "total_steps=10300", "learning_starts=10250"];
+        let late = start(&late).expect_err("refused");
+        assert!(
+            late.starts_with("`learning_starts` is 10250: a run of 10000 steps"),
+            "{late}"
+        );
+        start(&["algo=mappo", "total_steps=1"]).expect("no replay");
+    }
+
+    #[test]
     fn numbers_are_checked() {
         let refused = |texts: &[&str]| {
             let config = Config::resolve(&[set(texts)]).expect("resolves");
@@ -1382,17 +1414,6 @@ mod tests {
         assert_eq!(refused(&["envs=0"]), "`envs` is 0: it takes 1 to 4194304");
         assert!(refused(&["envs=1e12"]).starts_with("`envs` is 1000000000000"));
         assert!(refused(&["learning_rate=nan"]).starts_with("`learning_rate` is NaN"));
-        assert!(
-            refused(&["algo=me_qmix", "temperature_init=10"])
-                .starts_with("`temperature_init` is 10: it takes 9.12e-4 to 7.389")
-        );
-        assert!(
-            refused(&["algo=hasac", "total_steps=10k"])
-                .starts_with("`learning_starts` is 10000: nothing would be learned")
-        );
-        let fixed = set(&["algo=me_qmix", "temperature_init=1e-4", "temperature_lr=0"]);
-        let fixed = Config::resolve(&[fixed]).expect("resolves");
-        fixed.check().expect("a temperature that stays");
         assert!(refused(&["gamma=1.1"]).starts_with("`gamma` is 1.1"));
         assert!(refused(&["log_std_init=-11"]).starts_with("`log_std_init` is -11: it takes"));
         Config::default().check().expect("the defaults are fine");

@@ -78,7 +78,10 @@ impl Credit {
             let mut named = Named::new();
             let all: f64 = column(0).sum();
             for (i, variance) in column(0).enumerate() {
-                named.insert(format!("advantage_share_{i}"), variance / all);
+                // Of advantages that are all the same, nobody has a share.
+                if all != 0.0 {
+                    named.insert(format!("advantage_share_{i}"), variance / all);
+                }
             }
             for (i, (left, variance)) in column(2).zip(column(1)).enumerate() {
                 let explained = 1.0 - left / variance.max(1e-12);

@@ -92,6 +92,8 @@ mod tests_rollouts;
 #[cfg(test)]
 mod tests_sequential;
 #[cfg(test)]
+mod tests_three_agents;
+#[cfg(test)]
 mod tests_values;
 #[cfg(test)]
 mod tests_where_memory_begins;

@@ -79,6 +79,7 @@ fn damaged(path: &Path, problem: impl ToString, remedy: impl Into<String>) -> Ru
 
 pub const RUN_FILE: &str = "run.toml";
 pub const SUMMARY: &str = "summary.json";
+const MARL_EVAL: &str = "marl-eval.json";
 const METRICS: &str = "metrics.jsonl";
 const TIMING: &str = "timing.jsonl";
 const CHECKPOINTS: &str = "checkpoints";
@@ -232,8 +233,8 @@ impl Run {
         &self.path
     }
 
-    /// Removes every line after `step` (all of them without one) and every file that was being written when the run was
-    /// killed.
+    /// Removes every line after `step` (all of them without one), the summary, and every file that was being written when
+    /// the run was killed.
     ///
     /// # Errors
     /// [`RunError::Damaged`] for a line that is none.
@@ -249,6 +250,13 @@ impl Run {
         #[derive(Deserialize)]
         struct Stamp {
             step: u64,
+        }
+        // What has a summary is complete: from here on it is not, until it has reached its end again.
+        for name in [SUMMARY, MARL_EVAL] {
+            let path = self.path.join(name);
+            if path.exists() {
+                fs::remove_file(&path).map_err(io_error(&path))?;
+            }
         }
         for (name, file) in [(METRICS, &mut self.metrics), (TIMING, &mut self.timing)] {
             let path = self.path.join(name);
@@ -334,7 +342,7 @@ impl Run {
             write_atomic(&self.path.join(name), format!("{json}\n").as_bytes())
         };
         let marl_eval = marl_eval(config, &records);
-        write("marl-eval.json", serde_json::to_string_pretty(&marl_eval))?;
+        write(MARL_EVAL, serde_json::to_string_pretty(&marl_eval))?;
         // The last: what has a summary is complete.
         write(SUMMARY, serde_json::to_string_pretty(&summary))?;
         Ok(summary)

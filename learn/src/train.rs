@@ -409,6 +409,28 @@ mod tests {
     }
 
     #[test]
+    fn a_complete_run_that_is_gone_on_with_is_not_complete() {
+        let folder = tempfile::tempdir().expect("temp");
+        let path = folder.path().join("run");
+        let files = whole_run(&path);
+        fs::remove_file(path.join("checkpoints/step-230.safetensors")).expect("removed");
+        let mut run = Run::open(&path).expect("opened");
+        let mut learner = Scrambler::new(&run.info.config);
+        let saved = newest_checkpoint(&path).expect("readable");
+        assert_eq!(saved.as_ref().map(|s| s.step), Some(200));
+        resume(&mut learner, &mut run, saved.as_ref()).expect("resumed");
+        for name in ["summary.json", "marl-eval.json"] {
+            assert!(
+                !path.join(name).exists(),
+                "{name} says what is not there any more"
+            );
+        }
+        go(&mut learner, &mut run).expect("trained");
+        drop(run);
+        assert_eq!(bytes(&path), files);
+    }
+
+    #[test]
     fn a_run_killed_in_any_update_ends_with_the_same_bytes() {
         let folder = tempfile::tempdir().expect("temp");
         let whole = whole_run(&folder.path().join("whole"));
