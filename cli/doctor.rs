@@ -52,6 +52,10 @@ fn adapters() -> String {
 
 /// A device that opens may still not compute: the driver compiles nothing before the first kernel.
 fn compute(gpu: &Gpu) -> anyhow::Result<()> {
+    gpu.guarded("a kernel that tries it out", || tripled(gpu))?
+}
+
+fn tripled(gpu: &Gpu) -> anyhow::Result<()> {
     const SOURCE: &str = include_str!("../shaders/common/doctor.wgsl");
     let numbers: Vec<u32> = (0..1024).collect();
     let region = gpu.storage_from("doctor", &numbers);

@@ -14,6 +14,7 @@ use merit_sim::registry::EnvError;
 use merit_sim::replay::ReplayError;
 
 use crate::output::tell;
+use crate::picture::NotWritten;
 
 /// Exit code of a run that Ctrl-C ended, as shells count signals.
 pub const INTERRUPTED: u8 = 130;
@@ -32,11 +33,15 @@ impl fmt::Display for BadInput {
 
 impl std::error::Error for BadInput {}
 
+/// Whether nobody reads the output any more.
+pub fn closed(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<io::Error>();
+    error.is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+}
+
 /// Prints the error as one message and chooses the exit code.
 pub fn report(error: &anyhow::Error) -> ExitCode {
-    if let Some(e) = error.downcast_ref::<io::Error>()
-        && e.kind() == io::ErrorKind::BrokenPipe
-    {
+    if closed(error) {
         // Whoever read the output has seen enough.
         return ExitCode::SUCCESS;
     }
@@ -75,7 +80,10 @@ fn is_bad_input(error: &anyhow::Error) -> bool {
             _ => true,
         }
     } else {
-        error.is::<BadInput>() || error.is::<ConfigError>() || error.is::<GoldenError>()
+        error.is::<BadInput>()
+            || error.is::<ConfigError>()
+            || error.is::<GoldenError>()
+            || error.is::<NotWritten>()
     }
 }
 

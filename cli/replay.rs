@@ -2,10 +2,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use merit_sim::course::Course;
 use merit_sim::gpu::{AdapterChoice, Gpu};
 use merit_sim::replay::{Divergence, Replay};
 use serde::Serialize;
 
+use crate::failure::closed;
 use crate::output::{print, print_json};
 use crate::play::{need_terminal, plain, terminal};
 use crate::player::Player;
@@ -59,13 +61,19 @@ impl ReplayCommand {
         let (mut course, divergence) = replay.play(&gpu)?;
         if self.watch {
             course.seek(0)?;
-            terminal::watch(&gpu, &mut course, &mut Player::Nobody)?;
-        }
-        if self.plain {
-            for i in 0..course.moments().len() {
-                course.seek(i)?;
-                print(&plain(&course)?)?;
+            let code = terminal::watch(&gpu, &mut course, &mut Player::Nobody)?;
+            // Ctrl-C asks for nothing more.
+            if code != ExitCode::SUCCESS {
+                return Ok(code);
             }
+        }
+        let printed = if self.plain {
+            printed(&mut course)
+        } else {
+            Ok(())
+        };
+        if !printed.as_ref().is_err_and(closed) {
+            printed?;
         }
         if let (Some(out), Some(format)) = (&self.out, format) {
             self.look.draw(&mut course, out, format)?;
@@ -110,4 +118,13 @@ impl ReplayCommand {
         print(&format!("{about}: {verdict}\n"))?;
         Ok(code)
     }
+}
+
+/// All moments, one after the other.
+fn printed(course: &mut Course) -> anyhow::Result<()> {
+    for i in 0..course.moments().len() {
+        course.seek(i)?;
+        print(&plain(course)?)?;
+    }
+    Ok(())
 }

@@ -17,7 +17,8 @@ const FOLDER: &str = "tensorboard";
 
 /// The event files of a run.
 pub struct Board {
-    members: Vec<(PathBuf, File)>,
+    /// Opened for every line: a population may have more members than a process files.
+    members: Vec<PathBuf>,
     /// The first that went wrong; training is not stopped for it.
     error: Option<RunError>,
 }
@@ -36,7 +37,7 @@ impl Board {
         let seeds = config.seeds_from(config.seed).into_iter().enumerate();
         let member =
             |(p, seed)| create(&folder.join(format!("seed-{seed}{}", config.own_values(p))));
-        let mut board = Self {
+        let board = Self {
             members: seeds.map(member).collect::<Result<_, _>>()?,
             error: None,
         };
@@ -66,22 +67,21 @@ impl Board {
         self.error.map_or(Ok(()), Err)
     }
 
-    fn write(&mut self, record: &Record) -> Result<(), RunError> {
-        for ((path, file), member) in self.members.iter_mut().zip(&record.members) {
-            let data = event(now(), record.step, &values(record.kind, member));
-            file.write_all(&tf_record(&data)).map_err(io_error(path))?;
+    fn write(&self, record: &Record) -> Result<(), RunError> {
+        for (path, member) in self.members.iter().zip(&record.members) {
+            append(
+                path,
+                &event(now(), record.step, &values(record.kind, member)),
+            )?;
         }
         Ok(())
     }
 
     /// The device's rate, which the members share.
-    fn write_rate(&mut self, step: u64, env_steps_per_s: f64) -> Result<(), RunError> {
+    fn write_rate(&self, step: u64, env_steps_per_s: f64) -> Result<(), RunError> {
         let value = [("time/env_steps_per_s".to_owned(), env_steps_per_s)];
-        for (path, file) in &mut self.members {
-            let data = event(now(), step, &value);
-            file.write_all(&tf_record(&data)).map_err(io_error(path))?;
-        }
-        Ok(())
+        let data = event(now(), step, &value);
+        self.members.iter().try_for_each(|path| append(path, &data))
     }
 }
 
@@ -95,17 +95,21 @@ fn now() -> f64 {
     since.map_or(0.0, |d| d.as_secs_f64())
 }
 
+fn append(path: &Path, data: &[u8]) -> Result<(), RunError> {
+    let file = File::options().create(true).append(true).open(path);
+    let written = file.and_then(|mut file| file.write_all(&tf_record(data)));
+    written.map_err(io_error(path))
+}
+
 /// An event file with its first record, in a folder of its own. TensorBoard knows it by its name.
-fn create(folder: &Path) -> Result<(PathBuf, File), RunError> {
+fn create(folder: &Path) -> Result<PathBuf, RunError> {
     fs::create_dir_all(folder).map_err(io_error(folder))?;
     let path = folder.join(format!("events.out.tfevents.{:010}.merit", now() as u64));
-    let mut file = File::create(&path).map_err(io_error(&path))?;
     let mut first = Vec::new();
     double(&mut first, 1, now());
     bytes(&mut first, 3, b"brain.Event:2");
-    file.write_all(&tf_record(&first))
-        .map_err(io_error(&path))?;
-    Ok((path, file))
+    append(&path, &first)?;
+    Ok(path)
 }
 
 /// What a line says of a member, by tag.

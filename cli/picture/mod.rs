@@ -176,7 +176,7 @@ pub fn write(
 
 /// The disk is full, or worse.
 #[derive(Debug)]
-struct NotWritten(PathBuf, std::io::Error);
+pub struct NotWritten(PathBuf, std::io::Error);
 
 impl std::fmt::Display for NotWritten {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

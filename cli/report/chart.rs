@@ -6,14 +6,23 @@ use anyhow::anyhow;
 use plotters::prelude::*;
 
 use super::stats::Interval;
-use crate::output::short;
 
-/// A number at an axis, or in a table.
-pub fn digits(x: f64) -> String {
-    if x != 0.0 && x.abs() < 0.01 {
-        format!("{x:.1e}")
-    } else {
-        short(x)
+/// Labels of an axis, whose ticks are an eighth to a quarter of it apart: with as many decimals as tell them apart.
+fn ticks(axis: &Range<f64>) -> impl Fn(&f64) -> String + use<> {
+    let largest = axis.start.abs().max(axis.end.abs());
+    let (unit, name) = match largest {
+        n if n >= 1e9 => (1e9, " G"),
+        n if n >= 1e6 => (1e6, " M"),
+        n if n >= 1e3 => (1e3, " k"),
+        _ => (1.0, ""),
+    };
+    let apart = (axis.end - axis.start).abs() / 8.0 / unit;
+    let decimals = (-apart.log10()).ceil().clamp(0.0, 12.0) as usize;
+    move |x| match *x / unit {
+        _ if largest > 0.0 && largest < 1e-3 => format!("{x:.1e}"),
+        // What rounding leaves of a zero.
+        x if x.abs() < apart / 1e3 => "0".into(),
+        x => format!("{x:.decimals$}{name}"),
     }
 }
 
@@ -113,6 +122,7 @@ fn draw_lines(svg: &mut String, axes: &Axes<'_>, lines: &[Line]) -> Drawn {
     let first = points().map(|(x, _)| *x).fold(0.0, f64::min);
     let last = points().map(|(x, _)| *x).fold(first + 1e-9, f64::max);
     let root = SVGBackend::with_string(svg, axes.size).into_drawing_area();
+    let (x_ticks, y_ticks) = (ticks(&(first..last)), ticks(&heights));
     let mut chart = ChartBuilder::on(&root)
         .margin(8)
         .margin_right(20)
@@ -127,8 +137,8 @@ fn draw_lines(svg: &mut String, axes: &Axes<'_>, lines: &[Line]) -> Drawn {
         .y_labels(6)
         .x_desc(axes.x)
         .y_desc(axes.y)
-        .x_label_formatter(&|x| digits(*x))
-        .y_label_formatter(&|y| digits(*y))
+        .x_label_formatter(&x_ticks)
+        .y_label_formatter(&y_ticks)
         .label_style(("sans-serif", 12))
         .draw()?;
     for line in lines {
@@ -191,6 +201,7 @@ fn draw_intervals(
     let size = (420 + label_area, 56 + 22 * rows.len() as u32);
     let root = SVGBackend::with_string(svg, size).into_drawing_area();
     let count = rows.len();
+    let x_ticks = ticks(&within);
     let mut chart = ChartBuilder::on(&root)
         .margin(6)
         .margin_right(24)
@@ -211,7 +222,7 @@ fn draw_intervals(
         .x_labels(6)
         .y_labels(2 * count)
         .x_desc(x)
-        .x_label_formatter(&|x| digits(*x))
+        .x_label_formatter(&x_ticks)
         .y_label_formatter(&label)
         .label_style(("sans-serif", 12))
         .draw()?;
@@ -232,4 +243,31 @@ fn draw_intervals(
     }
     root.present()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_of_an_axis_can_be_told_apart() {
+        let labels = |axis: Range<f64>, at: &[f64]| -> Vec<String> {
+            let label = ticks(&axis);
+            at.iter().map(label).collect()
+        };
+        let small = labels(0.0..0.02, &[0.0, 0.005, 0.01, 0.015, 0.02]);
+        assert_eq!(small, ["0", "0.005", "0.010", "0.015", "0.020"]);
+        let near_one = labels(0.99999..1.00001, &[0.999_995, 1.0, 1.000_005]);
+        assert_eq!(near_one, ["0.999995", "1.000000", "1.000005"]);
+        assert_eq!(
+            labels(1250.0..1270.0, &[1255.0, 1260.0]),
+            ["1.255 k", "1.260 k"]
+        );
+        let steps = labels(0.0..1e6, &[0.0, 200_000.0, 1e6]);
+        assert_eq!(steps, ["0", "0.2 M", "1.0 M"]);
+        assert_eq!(labels(-30.0..-20.0, &[-28.0, -26.0]), ["-28", "-26"]);
+        assert_eq!(labels(0.0..2e-6, &[1e-6]), ["1.0e-6"]);
+        // A curve of nothing yet.
+        assert_eq!(labels(0.0..1e-9, &[0.0]).len(), 1);
+    }
 }

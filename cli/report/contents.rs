@@ -302,10 +302,10 @@ impl Contents<'_> {
             let (metric, threshold) = (self.metric(env), self.threshold(env));
             for series in self.runs.of_env(env) {
                 let few = |m: &Member| m.evaluations.len() < EVALUATIONS;
-                let (source, of) = SOURCES[usize::from(!series.members.iter().any(few))];
                 // Who is still training may reach it yet: to count those alone that have would favour the fast ones.
-                let complete = series.members.iter().filter(|m| self.runs.is_complete(m));
-                let mut steps: Vec<f64> = complete
+                let complete = || series.members.iter().filter(|m| self.runs.is_complete(m));
+                let (source, of) = SOURCES[usize::from(!complete().any(few))];
+                let mut steps: Vec<f64> = complete()
                     .map(|m| first_at(of(m), metric, threshold))
                     .collect();
                 if steps.is_empty() {

@@ -51,7 +51,7 @@ pub struct BenchRow {
     pub episodes: f64,
 }
 
-/// Timed submissions of one measurement.
+/// Timed submissions of one measurement, at least.
 const RUNS: usize = 5;
 /// Longest submission: a driver's watchdog ends one that takes seconds.
 const LONGEST_RUN_S: f64 = 1.0;
@@ -101,7 +101,9 @@ pub fn run_layout(
     };
     let env = registry::make(gpu, name, options, &batch)?;
     let chooser = match policy {
-        Policy::Buffer => Some(Chooser::new(gpu, env.as_ref())?),
+        Policy::Buffer => {
+            Some(gpu.guarded("the chooser's kernel", || Chooser::new(gpu, env.as_ref()))??)
+        }
         _ => None,
     };
     let submit = |steps: u32, reset: bool| -> Result<f64, GpuError> {
@@ -136,14 +138,16 @@ pub fn run_layout(
     clear_stats(gpu, env.as_ref());
     let per_run = (seconds / RUNS as f64).min(LONGEST_RUN_S);
     let steps = ((per_run / one) as u32).clamp(1, 20_000);
-    let runs = (0..RUNS)
+    // Longer measurements have more submissions of that length.
+    let count = (seconds / (f64::from(steps) * one)).round() as usize;
+    let runs = (0..count.clamp(RUNS, 10_000))
         .map(|_| Ok(f64::from(steps) * envs as f64 / submit(steps, false)?))
         .collect::<Result<Vec<f64>, GpuError>>()?;
     clear_stats(gpu, env.as_ref());
     let episodes = gpu.read::<f32>(env.stats_region())?[0];
     let mut sorted = runs.clone();
     sorted.sort_by(f64::total_cmp);
-    let rate = sorted[RUNS / 2];
+    let rate = sorted[sorted.len() / 2];
     let copy = copy_bandwidth(gpu)?;
     let spec = env.spec();
     let chooser_bytes = match policy {
@@ -183,8 +187,12 @@ fn clear_stats(gpu: &Gpu, env: &dyn VecEnv) {
 /// kernel's copy and the driver's own, which on some GPUs has a fifth of what kernels reach.
 ///
 /// # Errors
-/// [`GpuError::Lost`].
+/// [`GpuError::OutOfMemory`], [`GpuError::Lost`].
 pub fn copy_bandwidth(gpu: &Gpu) -> Result<f64, GpuError> {
+    gpu.guarded("the copy that rates are held against", || copied(gpu))?
+}
+
+fn copied(gpu: &Gpu) -> Result<f64, GpuError> {
     // Several times a GPU's last-level cache (50 MB on the largest); a software device shares memory with everything.
     let wanted = if gpu.is_software() { 64 << 20 } else { 1 << 30 };
     let most = gpu.limits.max_storage_buffer_binding_size;

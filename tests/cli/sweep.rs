@@ -491,6 +491,14 @@ max_steps = 3
 
 #[test]
 fn a_population_whose_evaluation_does_not_fit_is_split() {
+    let doctor = output(&["doctor"]);
+    let binding = text(&doctor.stdout)
+        .lines()
+        .find(|l| l.contains("largest buffer binding"));
+    if !binding.expect("doctor says it").ends_with(" 128 MiB") {
+        eprintln!("skipped: this adapter binds more than llvmpipe's 128 MiB, or less");
+        return;
+    }
     let folder = tempfile::tempdir().expect("temp");
     let (file, out) = (folder.path().join("wide.toml"), folder.path().join("out"));
     fs::write(&file, WIDE).expect("written");
