@@ -1,4 +1,4 @@
-//! COMA as an advantage estimator of PPO, the form in which GPAE's authors compare it: a critic of every own action given what the others
+//! COMA as an advantage estimator of PPO, the form in which figure 1 of GPAE compares it: a critic of every own action given what the others
 //! did, and how much better than the policy's mean the taken one is. Where actions are numbers, a critic of the joint action, and the mean over
 //! samples of the policy. `ppo_family.md` §6.3.
 
