@@ -1,13 +1,16 @@
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
+use merit_learn::config::Config;
 use merit_learn::record::{Kind, MemberRecord, Record};
 use merit_learn::run::{RunError, RunInfo, records};
 use plotters::prelude::*;
 
+use crate::naming;
 use crate::output::{print, seeds, short};
 
 /// Draw learning curves of runs: mean and range over the seeds of each setting
@@ -59,7 +62,9 @@ impl Curve {
 #[derive(Clone)]
 struct Series {
     label: String,
-    env: String,
+    /// Of its first seed.
+    config: Config,
+    seeds: usize,
     /// Step, then mean, least and greatest over the seeds, of the episodes that ended since the point before.
     training: Vec<(f64, [f64; 3])>,
     /// Step and mean of the evaluations.
@@ -83,7 +88,8 @@ impl Series {
         let of_setting = |(own, members): (String, Vec<usize>)| {
             let count = seeds(members.len());
             let label = format!("{name}: {}{own}, {count}", config.algo.name());
-            Self::of(&records, &members, metric, label, config.env.clone())
+            let first = config.alone(members[0]);
+            Self::of(&records, &members, metric, label, first)
         };
         let all: Vec<_> = settings.into_iter().map(of_setting).collect();
         if all.iter().any(|s| s.training.is_empty()) {
@@ -98,7 +104,7 @@ impl Series {
         members: &[usize],
         metric: Metric,
         label: String,
-        env: String,
+        config: Config,
     ) -> Self {
         let (mut training, mut evaluations) = (Vec::new(), Vec::new());
         for record in records {
@@ -117,10 +123,25 @@ impl Series {
         }
         Self {
             label,
-            env,
+            config,
+            seeds: members.len(),
             training,
             evaluations,
         }
+    }
+}
+
+/// Several lines are named by what their configurations differ in, where that is enough: a folder of a sweep says nothing to a reader.
+fn told_apart(series: &mut [Series]) {
+    let configs: Vec<&Config> = series.iter().map(|s| &s.config).collect();
+    let names = naming::names(&configs);
+    let envs: BTreeSet<&str> = configs.iter().map(|c| c.env.as_str()).collect();
+    let unique = names.iter().collect::<BTreeSet<_>>().len() == names.len();
+    if names.len() == 1 || !unique || envs.len() > 1 {
+        return;
+    }
+    for (line, name) in series.iter_mut().zip(&names) {
+        line.label = format!("{name}, {}", seeds(line.seeds));
     }
 }
 
@@ -130,7 +151,8 @@ pub fn draw(runs: &[PathBuf], out: &Path, metric: Metric) -> anyhow::Result<()> 
         .iter()
         .map(|run| Series::read(run, metric))
         .collect::<Result<Vec<_>, _>>()?;
-    let series = series.concat();
+    let mut series = series.concat();
+    told_apart(&mut series);
     let mut svg = String::new();
     // The error of the drawing library borrows the picture.
     picture(&mut svg, &series, metric).map_err(|e| anyhow!("drawing: {e}"))?;
@@ -164,7 +186,7 @@ fn picture(
 ) -> Result<(), Box<dyn std::error::Error>> {
     let root = SVGBackend::with_string(svg, (860, 520)).into_drawing_area();
     root.fill(&WHITE)?;
-    let mut envs: Vec<_> = series.iter().map(|s| s.env.as_str()).collect();
+    let mut envs: Vec<_> = series.iter().map(|s| s.config.env.as_str()).collect();
     envs.sort_unstable();
     envs.dedup();
     let title = format!(
@@ -226,7 +248,11 @@ mod tests {
     fn line(training: &[(f64, [f64; 3])], evaluations: &[(f64, f64)]) -> Series {
         Series {
             label: "one".into(),
-            env: "mpe/simple_spread".into(),
+            config: Config {
+                env: "mpe/simple_spread".into(),
+                ..Config::default()
+            },
+            seeds: 1,
             training: training.to_vec(),
             evaluations: evaluations.to_vec(),
         }
@@ -242,6 +268,29 @@ mod tests {
         let range = heights(&all, Metric::Return);
         assert!(range.start <= -60.0 && range.end >= 3.0, "{range:?}");
         assert_eq!(heights(&all, Metric::WinRate), 0.0..1.0);
+    }
+
+    #[test]
+    fn lines_are_named_by_what_differs() {
+        let of = |reuse: usize, seed: u64| {
+            let mut line = line(&[(1.0, [0.0; 3])], &[]);
+            line.config = Config {
+                algo: merit_learn::config::Algo::Gpae,
+                reuse,
+                seed,
+                ..line.config
+            };
+            line
+        };
+        let labels = |mut lines: Vec<Series>| -> Vec<String> {
+            told_apart(&mut lines);
+            lines.into_iter().map(|l| l.label).collect()
+        };
+        let two = labels(vec![of(1, 0), of(4, 0)]);
+        assert_eq!(two, ["gpae reuse=1, 1 seed", "gpae reuse=4, 1 seed"]);
+        // The same setting twice, or alone, is told by its folder.
+        assert_eq!(labels(vec![of(4, 0), of(4, 1)]), ["one", "one"]);
+        assert_eq!(labels(vec![of(4, 0)]), ["one"]);
     }
 
     #[test]
