@@ -64,6 +64,8 @@ mod tests;
 #[cfg(test)]
 mod tests_actor_forgets;
 #[cfg(test)]
+mod tests_anomalies;
+#[cfg(test)]
 mod tests_coma;
 #[cfg(test)]
 mod tests_credit;

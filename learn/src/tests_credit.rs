@@ -279,6 +279,39 @@ fn gpae_on_policy_is_gae() {
     assert_eq!(read(&found.goal)[..T * ROWS], want[..T * ROWS]);
 }
 
+/// A learner of one agent: nobody else's actions are in its critic, and its advantages are GAE's, bit for bit.
+#[test]
+fn gpae_of_one_agent_is_gae() {
+    let config = Config {
+        env: "babyai/goto".into(),
+        algo: Algo::Gpae,
+        envs: 6,
+        rollout: 10,
+        seeds: 2,
+        hidden: 16,
+        reuse: 1,
+        minibatches: 1,
+        total_steps: 1 << 20,
+        ..Config::default()
+    };
+    let env = crate::ppo::train_env(gpu(), &config).expect("fits");
+    let mut gpae = Gpae::new(gpu(), &config, env).expect("fits");
+    assert_eq!(gpae.ppo.sizes.agents, 1);
+    let mut to = gpae.ppo.begin_update();
+    gpae.ppo.record_rollout(&mut to);
+    let (all, rollouts) = (gpae.ppo.rollouts_tick(), gpae.ppo.rollouts());
+    gpae.ppo.value.record(&mut to, all, rollouts);
+    gpae.estimator.record(&mut to, rollouts);
+    to.submit();
+    let estimates = &gpae.ppo.estimates;
+    let (advantage, goal) = (read(&estimates.advantage), read(&estimates.goal));
+    let words = 10 * gpae.ppo.sizes.rows();
+    assert!(advantage[..words].iter().filter(|x| **x != 0.0).count() > words / 2);
+    run(|to| gpae.ppo.gae.record(to));
+    assert_eq!(read(&estimates.advantage)[..words], advantage[..words]);
+    assert_eq!(read(&estimates.goal)[..words], goal[..words]);
+}
+
 /// λ = 1 and an end in the last step: advantage and value are the discounted return, whatever the values.
 #[test]
 fn traces_of_one_add_up_to_the_return() {

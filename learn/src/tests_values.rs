@@ -582,10 +582,12 @@ pub(crate) fn stir(q: &QLearner) {
 
 fn cases() -> Vec<Config> {
     let mut cases: Vec<_> = ALL.map(values).to_vec();
-    for algo in [Algo::Vdn, Algo::Qmix, Algo::MeQplex] {
+    // Returns to the end, and half way.
+    for (algo, td_lambda) in [(Algo::Vdn, 1.0), (Algo::Qmix, 0.5), (Algo::MeQplex, 1.0)] {
         cases.push(Config {
             env: STURDY.into(),
             network: Kind::Gru,
+            td_lambda,
             ..values(algo)
         });
     }
@@ -963,7 +965,8 @@ fn the_best_joint_action_is_that_of_the_agents() {
     }
 }
 
-/// Softmax policies draw as often as they should, keep the utilities' order and leave out what is not allowed.
+/// Softmax policies draw as often as they should, never what is not allowed, and keep the utilities' order: the device's draws against policies
+/// of the same words in double precision.
 #[test]
 fn soft_policies_keep_the_order_of_the_utilities() {
     for transform in [
@@ -975,38 +978,59 @@ fn soft_policies_keep_the_order_of_the_utilities() {
         let config = Config {
             transform,
             temperature_init: 0.5,
+            envs: 64,
+            replay: 64 * 48,
             ..values(Algo::MeQmix)
         };
         let mut learner = Either::new(&config);
         stir(learner.q());
-        History::collect(&mut learner, 60);
+        History::collect(&mut learner, 30);
         learner.gradients();
         let q = learner.q();
         let stride = q.stride;
         let words = read(&q.adam.params);
+        let (mut counts, mut expected) = ([0.0_f64; SHOWN], [0.0_f64; SHOWN]);
+        let mut forbidden = 0;
         for p in 0..2 {
             let host = Host::new(q, &config, p);
             let words = &words[p * stride..][..stride];
             let online = host.utilities(words, &host.done);
             for (i, utilities) in online.all.iter().enumerate() {
                 let log_policy = host.log_policy(words, i / AGENTS, i % AGENTS, utilities, 0.5);
-                for (x, lx) in utilities
-                    .iter()
-                    .zip(&log_policy)
-                    .filter(|(_, l)| **l > -1e8)
-                {
-                    for (y, ly) in utilities
-                        .iter()
-                        .zip(&log_policy)
-                        .filter(|(_, l)| **l > -1e8)
-                    {
+                let allowed: Vec<usize> = (0..SHOWN).filter(|&n| log_policy[n] > -1e8).collect();
+                for &x in &allowed {
+                    for &y in &allowed {
                         assert!(
-                            x < y || lx >= &(ly - 1e-9),
-                            "{transform:?}: {x} {y}, {lx} {ly}"
+                            utilities[x] < utilities[y] || log_policy[x] >= log_policy[y] - 1e-9,
+                            "{transform:?}: {utilities:?} {log_policy:?}"
                         );
                     }
                 }
+                if host.mask[i / AGENTS] == 0.0 {
+                    continue;
+                }
+                let done = host.done[i] as usize;
+                assert!(
+                    allowed.contains(&done),
+                    "{transform:?}: {done} of {allowed:?}"
+                );
+                forbidden += SHOWN - allowed.len();
+                counts[done] += 1.0;
+                for (sum, l) in expected.iter_mut().zip(&log_policy) {
+                    *sum += l.exp();
+                }
             }
+        }
+        assert!(forbidden > 20, "nothing was forbidden");
+        // Not uniform: the draws tell a policy from another.
+        let most = expected.iter().copied().fold(0.0, f64::max);
+        let least = expected.iter().copied().fold(f64::MAX, f64::min);
+        assert!(most > 1.2 * least, "{transform:?}: {expected:?}");
+        for (count, want) in counts.iter().zip(expected) {
+            assert!(
+                (count - want).abs() < 5.0 * want.sqrt(),
+                "{transform:?}: {counts:?} {expected:?}"
+            );
         }
     }
 }
