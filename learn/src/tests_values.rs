@@ -1035,6 +1035,49 @@ fn soft_policies_keep_the_order_of_the_utilities() {
     }
 }
 
+/// Without a transform, at a temperature near 0, what the soft target takes to be done next is double Q's choice, and its entropy nothing
+/// (`me_igm.md` §12.6); what a target is made of then, the formulas above hold.
+#[test]
+fn a_tiny_temperature_chooses_as_double_q_does() {
+    let alpha = 1e-4;
+    let config = Config {
+        transform: Transform::Identity,
+        temperature_init: alpha,
+        temperature_lr: 0.0,
+        ..values(Algo::MeQmix)
+    };
+    let mut learner = Either::new(&config);
+    stir(learner.q());
+    History::collect(&mut learner, 60);
+    learner.gradients();
+    let Either::Soft(soft) = &learner else {
+        panic!("a soft learner")
+    };
+    let (q, words) = (learner.q(), read(&learner.q().adam.params));
+    assert!((read(&soft.temperature.parts().soft.temperature)[0] - alpha).abs() < 1e-9);
+    let said = read(soft.temperature.parts().log_probs);
+    let (mut told, mut clear) = (0, 0);
+    for p in 0..2 {
+        let host = Host::new(q, &config, p);
+        let online = host.utilities(&words[p * q.stride..][..q.stride], &host.done);
+        for (i, utilities) in online.all.iter().enumerate() {
+            let allowed = &host.allowed[i * SHOWN..][..SHOWN];
+            let mut order: Vec<usize> = (0..SHOWN).filter(|&n| allowed[n] == 1.0).collect();
+            order.sort_by(|&x, &y| utilities[y].total_cmp(&utilities[x]));
+            told += 1;
+            // As far apart as twenty temperatures: the second one comes with e⁻²⁰.
+            if order.len() > 1 && utilities[order[0]] - utilities[order[1]] < 20.0 * alpha {
+                continue;
+            }
+            clear += 1;
+            assert_eq!(host.next[i] as usize, order[0], "{utilities:?}");
+            let log_next = said[p * said.len() / 2 + i];
+            assert!(log_next.abs() < 1e-6, "an entropy of {log_next}");
+        }
+    }
+    assert!(clear > told * 9 / 10, "{clear} of {told}");
+}
+
 /// An MLP in the transform's place reads the same while collecting and over a batch, draws as often as it says, and does not keep the order of the
 /// utilities.
 #[test]
