@@ -1,10 +1,10 @@
 //! How far the joint action that a mixer ranks first is above the one that the agents' policies would take (`me_igm.md` §7): 0 where
 //! the decomposition keeps the team's argmax.
 //!
-//! All joint actions of some states of the last batch are enumerated, where they are not too many, when a report is made: not within
-//! an update. The networks are evaluated by burn with the mixer's own function.
+//! All joint actions that some states of the last batch allow are enumerated, where they are not too many, when a report is made: not
+//! within an update. The networks are evaluated by burn with the mixer's own function, those of states once a state.
 
-use burn::tensor::{Tensor, TensorData, activation};
+use burn::tensor::{Int, Tensor, TensorData, activation};
 use merit_sim::gpu::{Gpu, GpuError, Region};
 
 use crate::LearnError;
@@ -19,8 +19,12 @@ use crate::sizes::Sizes;
 
 /// States that are looked at, at most.
 const STATES: usize = 16;
-/// Joint actions of them, all together, at most: a few megabytes of activations.
+/// Joint actions, allowed or not, with which a gap is looked for: five agents of ten actions, as in the thesis's figure 2.2. With more, the states
+/// that allow few enough would be the ends of battles alone.
+const JOINT_ACTIONS: usize = 1 << 17;
+/// Allowed joint actions of the states, all together, at most: some fifty megabytes of activations; fewer where networks see the actions.
 const ROWS: usize = 1 << 16;
+const ROWS_WITH_ACTIONS: usize = 1 << 14;
 
 /// Of one member.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -95,13 +99,11 @@ pub fn alignment(q: &QLearner) -> Result<Option<Vec<Alignment>>, LearnError> {
 pub fn of_batch(ranked: &Ranked<'_>) -> Result<Option<Vec<Alignment>>, LearnError> {
     let s = ranked.sizes;
     let actions = s.outputs();
-    let joint = u32::try_from(s.agents)
-        .ok()
-        .and_then(|agents| actions.checked_pow(agents))
-        .filter(|n| *n <= ROWS);
-    let Some(joint) = joint else {
+    let joint = u32::try_from(s.agents).ok();
+    let joint = joint.and_then(|agents| actions.checked_pow(agents));
+    if joint.is_none_or(|n| n > JOINT_ACTIONS) {
         return Ok(None);
-    };
+    }
     let batch = ranked.batch;
     let rows = batch.state_shape.rows;
     let burn = BurnDevice::new(ranked.gpu)?;
@@ -127,17 +129,36 @@ pub fn of_batch(ranked: &Ranked<'_>) -> Result<Option<Vec<Alignment>>, LearnErro
             return Ok(None);
         }
         // Spread over the batch: its first slots, then later ones.
-        let count = steps.len().min(STATES).min(ROWS / joint).max(1);
-        let chosen: Vec<usize> = (0..count)
-            .map(|i| p * rows + steps[i * steps.len() / count])
-            .collect();
-        let (mut state, mut with_actions) = (vec![], vec![]);
+        let count = steps.len().min(STATES);
+        let spread = (0..count).map(|i| p * rows + steps[i * steps.len() / count]);
+        let most = if sees_actions {
+            ROWS_WITH_ACTIONS
+        } else {
+            ROWS
+        };
+        let (mut chosen, mut plays, mut n) = (vec![], vec![], 0);
+        for row in spread {
+            let may_do = |a: usize, n: usize| allowed[row * per_row + a * actions + n] > 0.0;
+            let each: Vec<Vec<usize>> = (0..s.agents)
+                .map(|a| (0..actions).filter(|&n| may_do(a, n)).collect())
+                .collect();
+            let all: usize = each.iter().map(Vec::len).product();
+            if all > 0 && n + all <= most {
+                n += all;
+                chosen.push(row);
+                plays.push(joint_actions(&each));
+            }
+        }
+        if chosen.is_empty() {
+            return Ok(None);
+        }
+        let (mut state, mut of_state, mut with_actions) = (vec![], vec![], vec![]);
         let (mut taken, mut best) = (
             vec![vec![]; ranked.joint.len()],
             vec![vec![]; ranked.joint.len()],
         );
-        let (mut may, mut mode) = (vec![], vec![]);
-        for &row in &chosen {
+        let mut mode = vec![];
+        for (i, (&row, plays)) in chosen.iter().zip(&plays).enumerate() {
             let at = row * per_row;
             let may_do = |a: usize, n: usize| allowed[at + a * actions + n] > 0.0;
             let firsts: Vec<usize> = (0..s.agents)
@@ -161,35 +182,30 @@ pub fn of_batch(ranked: &Ranked<'_>) -> Result<Option<Vec<Alignment>>, LearnErro
                     (0..s.agents).map(of_agent).collect()
                 })
                 .collect();
-            for u in 0..joint {
-                let action = |a: usize| u / actions.pow(a as u32) % actions;
-                let here = &states[row * width..][..s.state];
-                state.extend_from_slice(here);
+            let here = &states[row * width..][..s.state];
+            state.extend_from_slice(here);
+            for play in plays {
+                of_state.push(i as i32);
                 if sees_actions {
                     with_actions.extend_from_slice(here);
-                    let one_hot = (0..per_row)
-                        .map(|k| f32::from(u8::from(action(k / actions) == k % actions)));
+                    let one_hot =
+                        (0..per_row).map(|k| f32::from(u8::from(play[k / actions] == k % actions)));
                     with_actions.extend(one_hot);
                 }
                 for (j, q) in utilities.iter().enumerate() {
-                    taken[j].extend((0..s.agents).map(|a| q[at + a * actions + action(a)]));
+                    taken[j].extend((0..s.agents).map(|a| q[at + a * actions + play[a]]));
                     best[j].extend(&bests[j]);
                 }
-                may.push((0..s.agents).all(|a| may_do(a, action(a))));
-                mode.push((0..s.agents).all(|a| action(a) == firsts[a]));
+                mode.push(*play == firsts);
             }
         }
-        let n = count * joint;
         let tensor = |data: Vec<f32>, width: usize| {
-            Tensor::<3>::from_data(TensorData::new(data, [1, n, width]), &burn.device)
+            let rows = data.len() / width;
+            Tensor::<3>::from_data(TensorData::new(data, [1, rows, width]), &burn.device)
         };
-        let inputs = [
-            tensor(state, s.state),
-            match sees_actions {
-                true => tensor(with_actions, s.state + per_row),
-                false => tensor(vec![0.0; n], 1),
-            },
-        ];
+        let state = tensor(state, s.state);
+        let with_actions = sees_actions.then(|| tensor(with_actions, s.state + per_row));
+        let of_state = Tensor::<1, Int>::from_data(TensorData::new(of_state, [n]), &burn.device);
         let words = &params[p * stride..(p + 1) * stride];
         let mut values = vec![f32::MAX; n];
         let of_joint = taken.into_iter().zip(best).zip(&hidden);
@@ -197,7 +213,10 @@ pub fn of_batch(ranked: &Ranked<'_>) -> Result<Option<Vec<Alignment>>, LearnErro
             let nets = &value_of.decomposition.nets[..value_of.decomposition.mixing];
             let mut outputs: Vec<_> = nets
                 .iter()
-                .map(|net| evaluate(&burn, net, words, &inputs[usize::from(net.sees_actions)]))
+                .map(|net| match &with_actions {
+                    Some(seen) if net.sees_actions => evaluate(&burn, net, words, seen),
+                    _ => evaluate(&burn, net, words, &state).select(1, of_state.clone()),
+                })
                 .collect();
             if let ([agent, team], Some(rows)) =
                 (&value_of.decomposition.own.nets[..], value_of.hidden)
@@ -212,7 +231,8 @@ pub fn of_batch(ranked: &Ranked<'_>) -> Result<Option<Vec<Alignment>>, LearnErro
                     words,
                     [agent, team],
                     &seen,
-                    [s.agents, actions],
+                    &plays,
+                    actions,
                 )?);
             }
             let of_agents = Utilities {
@@ -226,23 +246,34 @@ pub fn of_batch(ranked: &Ranked<'_>) -> Result<Option<Vec<Alignment>>, LearnErro
                 .for_each(|(value, x)| *value = value.min(x));
         }
         let (mut gap, mut top_sum) = (0.0, 0.0);
-        for i in 0..count {
-            let of_state = i * joint..(i + 1) * joint;
-            let top = of_state
-                .clone()
-                .filter(|&u| may[u])
-                .map(|u| f64::from(values[u]));
+        let (mut first, count) = (0, chosen.len() as f64);
+        for plays in &plays {
+            let mut of_state = first..first + plays.len();
+            first = of_state.end;
+            let top = of_state.clone().map(|u| f64::from(values[u]));
             let top = top.fold(f64::MIN, f64::max);
-            let at_mode = of_state
-                .into_iter()
-                .find(|&u| mode[u])
-                .map_or(top, |u| f64::from(values[u]));
-            gap += (top - at_mode) / count as f64;
-            top_sum += top / count as f64;
+            let at_mode = of_state.find(|&u| mode[u]);
+            let at_mode = at_mode.map_or(top, |u| f64::from(values[u]));
+            gap += (top - at_mode) / count;
+            top_sum += top / count;
         }
         found.push(Alignment { gap, best: top_sum });
     }
     Ok(Some(found))
+}
+
+/// Every choice of one of each agent's actions, the first agent's changing fastest.
+fn joint_actions(each: &[Vec<usize>]) -> Vec<Vec<usize>> {
+    let mut all = vec![vec![]];
+    for own in each.iter().rev() {
+        let with = |rest: &Vec<usize>| {
+            own.iter()
+                .map(|&n| [&[n], &rest[..]].concat())
+                .collect::<Vec<_>>()
+        };
+        all = all.iter().flat_map(with).collect();
+    }
+    all
 }
 
 fn host(values: Tensor<3>) -> Result<Vec<f32>, LearnError> {
@@ -257,13 +288,14 @@ struct Seen<'a> {
     state: &'a [f32],
 }
 
-/// QTRAN's joint value of every joint action, `[1, states * joint actions, 1]`: a network of the sum of the agents' codes, and of the state.
+/// QTRAN's joint value of every joint action in `plays`, `[1, n, 1]`: a network of the sum of the agents' codes, and of the state.
 fn own_joint(
     burn: &BurnDevice,
     words: &[f32],
     [agent, team]: [&HyperNet; 2],
     seen: &[Seen<'_>],
-    [agents, actions]: [usize; 2],
+    plays: &[Vec<Vec<usize>>],
+    actions: usize,
 ) -> Result<Tensor<3>, LearnError> {
     let tensor = |data: Vec<f32>, width: usize| {
         let rows = data.len() / width;
@@ -284,17 +316,16 @@ fn own_joint(
         &tensor(with_action, memory + actions),
     ))?;
     let mut joined = Vec::new();
-    for (i, seen) in seen.iter().enumerate() {
-        for u in 0..actions.pow(agents as u32) {
-            let of_agent = |a: usize| {
-                let action = u / actions.pow(a as u32) % actions;
-                &codes[((i * agents + a) * actions + action) * code..][..code]
-            };
+    for (i, (seen, plays)) in seen.iter().zip(plays).enumerate() {
+        for play in plays {
+            let agents = play.len();
+            let of_agent =
+                |a: usize| &codes[((i * agents + a) * actions + play[a]) * code..][..code];
             joined.extend((0..code).map(|c| (0..agents).map(|a| of_agent(a)[c]).sum::<f32>()));
             joined.extend_from_slice(seen.state);
         }
     }
-    let width = joined.len() / (seen.len() * actions.pow(agents as u32));
+    let width = joined.len() / plays.iter().map(Vec::len).sum::<usize>();
     Ok(evaluate(burn, team, words, &tensor(joined, width)))
 }
 
