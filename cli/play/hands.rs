@@ -1,4 +1,4 @@
-//! What the keyboard means: a person's choice for every agent until the step is made.
+//! What the keyboard means: a person's choice for every agent, which holds until another is made or it is allowed no more.
 
 use crossterm::event::KeyCode;
 use merit_sim::env::{ActionSpace, EnvSpec};

@@ -169,8 +169,6 @@ fn forward(
         }
         Some(hands) => {
             course.go_on(Act::Step(hands.words()))?;
-            // What was told was for this step.
-            hands.clear();
         }
         None if course.at() + 1 < course.moments().len() => course.seek(course.at() + 1)?,
         None if matches!(player, Player::Nobody) => {

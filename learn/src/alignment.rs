@@ -101,9 +101,9 @@ pub fn of_batch(ranked: &Ranked<'_>) -> Result<Option<Vec<Alignment>>, LearnErro
     let actions = s.outputs();
     let joint = u32::try_from(s.agents).ok();
     let joint = joint.and_then(|agents| actions.checked_pow(agents));
-    if joint.is_none_or(|n| n > JOINT_ACTIONS) {
+    let Some(joint) = joint.filter(|n| *n <= JOINT_ACTIONS) else {
         return Ok(None);
-    }
+    };
     let batch = ranked.batch;
     let rows = batch.state_shape.rows;
     let burn = BurnDevice::new(ranked.gpu)?;
@@ -199,12 +199,16 @@ pub fn of_batch(ranked: &Ranked<'_>) -> Result<Option<Vec<Alignment>>, LearnErro
                 mode.push(*play == firsts);
             }
         }
-        let tensor = |data: Vec<f32>, width: usize| {
-            let rows = data.len() / width;
+        // As many rows in every report, the last of nothing: burn keeps memory by size, and a run's must stay as it is.
+        let padded = joint.saturating_mul(STATES).min(most);
+        let tensor = |mut data: Vec<f32>, rows: usize, width: usize| {
+            data.resize(rows * width, 0.0);
             Tensor::<3>::from_data(TensorData::new(data, [1, rows, width]), &burn.device)
         };
-        let state = tensor(state, s.state);
-        let with_actions = sees_actions.then(|| tensor(with_actions, s.state + per_row));
+        of_state.resize(padded, 0);
+        let n = padded;
+        let state = tensor(state, STATES, s.state);
+        let with_actions = sees_actions.then(|| tensor(with_actions, n, s.state + per_row));
         let of_state = Tensor::<1, Int>::from_data(TensorData::new(of_state, [n]), &burn.device);
         let words = &params[p * stride..(p + 1) * stride];
         let mut values = vec![f32::MAX; n];
@@ -233,11 +237,12 @@ pub fn of_batch(ranked: &Ranked<'_>) -> Result<Option<Vec<Alignment>>, LearnErro
                     &seen,
                     &plays,
                     actions,
+                    n,
                 )?);
             }
             let of_agents = Utilities {
-                taken: tensor(taken, s.agents),
-                best: tensor(best, s.agents),
+                taken: tensor(taken, n, s.agents),
+                best: tensor(best, n, s.agents),
             };
             let found = host((value_of.decomposition.mix)(&of_agents, &outputs))?;
             values
@@ -288,7 +293,7 @@ struct Seen<'a> {
     state: &'a [f32],
 }
 
-/// QTRAN's joint value of every joint action in `plays`, `[1, n, 1]`: a network of the sum of the agents' codes, and of the state.
+/// QTRAN's joint value of every joint action in `plays`, `[1, padded, 1]`: a network of the sum of the agents' codes, and of the state.
 fn own_joint(
     burn: &BurnDevice,
     words: &[f32],
@@ -296,9 +301,10 @@ fn own_joint(
     seen: &[Seen<'_>],
     plays: &[Vec<Vec<usize>>],
     actions: usize,
+    padded: usize,
 ) -> Result<Tensor<3>, LearnError> {
-    let tensor = |data: Vec<f32>, width: usize| {
-        let rows = data.len() / width;
+    let tensor = |mut data: Vec<f32>, rows: usize, width: usize| {
+        data.resize(rows * width, 0.0);
         Tensor::<3>::from_data(TensorData::new(data, [1, rows, width]), &burn.device)
     };
     let (memory, code) = (agent.layers[0].inputs - actions, agent.outputs());
@@ -313,7 +319,11 @@ fn own_joint(
         burn,
         agent,
         words,
-        &tensor(with_action, memory + actions),
+        &tensor(
+            with_action,
+            STATES * plays[0][0].len() * actions,
+            memory + actions,
+        ),
     ))?;
     let mut joined = Vec::new();
     for (i, (seen, plays)) in seen.iter().zip(plays).enumerate() {
@@ -326,7 +336,7 @@ fn own_joint(
         }
     }
     let width = joined.len() / plays.iter().map(Vec::len).sum::<usize>();
-    Ok(evaluate(burn, team, words, &tensor(joined, width)))
+    Ok(evaluate(burn, team, words, &tensor(joined, padded, width)))
 }
 
 /// A member's network, ReLU between its layers.
