@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::Args;
 use merit_learn::config::{Config, Layer, parse_count};
 use merit_learn::learner::Learner;
-use merit_learn::record::{Summary, TimingRecord};
+use merit_learn::record::{Kind, Record, Summary, TimingRecord};
 use merit_learn::run::{self, Run, RunError, RunInfo, Saved};
 use merit_learn::sizes::Sizes;
 use merit_learn::train::{self, Event, Outcome};
@@ -216,6 +216,11 @@ fn train(mut learner: Box<dyn Learner>, mut run: Run, show: Show) -> anyhow::Res
     match outcome? {
         Outcome::Finished(summary) => {
             let timing = TimingRecord::total(&run::timings(run.path())?);
+            let records = run::records(run.path())?;
+            let last = records.iter().rfind(|r| r.kind == Kind::Train);
+            for seed in last.map_or(vec![], Record::diverged) {
+                tell(&diverged(seed));
+            }
             print(&format!(
                 "{}run         {path}\n",
                 report(&summary, &timing)
@@ -247,6 +252,11 @@ pub fn with_board(
     })?;
     board.map_or(Ok(()), Board::end)?;
     Ok(outcome)
+}
+
+/// Of a member whose losses are no numbers: the largest of none is the first action, which may even win.
+pub fn diverged(seed: u64) -> String {
+    format!("note: seed {seed} has diverged, its losses are no numbers: what it wins says nothing")
 }
 
 fn report(summary: &Summary, timing: &TimingRecord) -> String {

@@ -138,7 +138,7 @@ impl Parser<'_> {
         match (found, value) {
             (Some(seeds), _) if !seeds.is_empty() => Ok(seeds),
             (_, Some(value)) => self.refuse(format!(
-                "`seeds` cannot be {value}; it takes a number from 1 on, or a list of seeds"
+                "`seeds` cannot be {value}; it takes a number from 1 on, to {MEMBERS}, or a list of seeds"
             )),
             (_, None) => self.refuse("`seeds` is missing"),
         }

@@ -49,6 +49,13 @@ impl Merge {
             plans.push((dir, plan));
         }
         if let Some(plan) = Plan::read(&self.out)? {
+            if let Some(shard) = plan.shard {
+                return Err(BadInput(format!(
+                    "{} is shard {shard} of a sweep, which merging would end: name another directory to merge into, first",
+                    self.out.display()
+                ))
+                .into());
+            }
             plans.insert(0, (&self.out, plan));
         }
         let (first, definition) = (plans[0].0.clone(), plans[0].1.definition.clone());

@@ -83,6 +83,9 @@ impl Sweep {
         }
         let wanted = self.wanted()?;
         if self.dry_run {
+            if Plan::read(&dir)?.is_none() {
+                run::check_free(&dir)?;
+            }
             let plan = self.plan(&dir, wanted)?;
             print(&overview::table(&dir, &plan)?)?;
             return Ok(ExitCode::SUCCESS);
@@ -146,10 +149,17 @@ impl Sweep {
             Some(shard) => Some(shard),
             None => Shard::from_environment(self.shards, |name| std::env::var(name).ok())?,
         };
+        let count = all.len();
         let members = match shard {
-            Some(shard) => all[shard.range(all.len())].to_vec(),
+            Some(shard) => all[shard.range(count)].to_vec(),
             None => all,
         };
+        if let Some(shard) = shard.filter(|_| members.is_empty()) {
+            return Err(BadInput(format!(
+                "shard {shard} of {count} members is empty: take at most {count} shards"
+            ))
+            .into());
+        }
         Ok(Some(Wanted {
             definition,
             shard,

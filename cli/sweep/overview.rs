@@ -1,5 +1,6 @@
 //! What is seen of a sweep: a line per member, the time that is left, and `summary.json` at the end.
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use super::is_complete;
 use super::plan::{Batch, Plan, run_path};
 use crate::naming;
 use crate::output::{self, decimal, percent, short, tell};
+use crate::train::diverged;
 
 enum Display {
     Quiet,
@@ -33,6 +35,7 @@ pub struct Overview {
     /// Of the current batch: members, and steps of each.
     seeds: u64,
     step: u64,
+    diverged: BTreeSet<u64>,
     /// What this process has trained, for the rate that the remaining time is estimated from.
     trained: u64,
     begun: Instant,
@@ -83,6 +86,7 @@ impl Overview {
             done,
             seeds: 0,
             step: 0,
+            diverged: BTreeSet::new(),
             trained: 0,
             begun: Instant::now(),
             ended,
@@ -99,6 +103,7 @@ impl Overview {
     /// `step`: where the batch goes on from.
     pub fn begin(&mut self, batch: &Batch, step: u64) {
         (self.seeds, self.step) = (batch.config.seeds as u64, step);
+        self.diverged.clear();
         let members = self.seeds;
         self.line(&format!("{}: {members} members side by side", batch.name));
     }
@@ -109,6 +114,11 @@ impl Overview {
         };
         self.trained += (record.step - self.step) * self.seeds;
         self.step = record.step;
+        for seed in record.diverged() {
+            if self.diverged.insert(seed) {
+                self.line(&diverged(seed));
+            }
+        }
         let message = format!(
             "{} env steps/s, return {}, win rate {}, {} of {} members complete, {}",
             short(timing.env_steps_per_s),

@@ -40,7 +40,7 @@ impl FromStr for Shard {
 impl Shard {
     /// Places of this shard's members among all of them: neighbours, which share batches, stay together.
     pub fn range(self, members: usize) -> Range<usize> {
-        let end = |index: usize| members * index / self.of;
+        let end = |index: usize| (members as u128 * index as u128 / self.of as u128) as usize;
         end(self.index - 1)..end(self.index)
     }
 

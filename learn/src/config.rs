@@ -683,9 +683,16 @@ impl Layer {
             path: path.to_owned(),
             source,
         })?;
+        let mut values = parse_toml(path, &text)?;
+        // A run's `run.toml` has its configuration below what it was made by.
+        if values.contains_key("merit")
+            && let Some(Value::Table(config)) = values.remove("config")
+        {
+            values = config;
+        }
         Ok(Self {
             name: path.display().to_string(),
-            values: parse_toml(path, &text)?,
+            values,
         })
     }
 
@@ -1034,6 +1041,10 @@ impl Config {
             })
         };
         count("seeds", self.seeds as u64, 1 << 12)?;
+        // Evaluations have seeds above it, and TOML no larger numbers.
+        range("seed", self.seed, self.seed <= 1 << 62, || {
+            format!("it takes 0 to {}", 1u64 << 62)
+        })?;
         count("envs", self.envs as u64, 1 << 22)?;
         count("rollout", self.rollout as u64, 1 << 16)?;
         count("hidden", self.hidden as u64, 1 << 12)?;
@@ -1048,9 +1059,12 @@ impl Config {
         let number = |key, found: f64, holds: bool, what: &str| {
             range(key, found, holds, || format!("it takes {what}"))
         };
-        let positive = |key, x: f64| number(key, x, x > 0.0 && x.is_finite(), "a number above 0");
+        // What the device computes with has 32 bits.
+        let finite = |x: f64| (x as f32).is_finite();
+        let positive =
+            |key, x: f64| number(key, x, x > 0.0 && finite(x), "a number above 0, to 3.4e38");
         let fraction = |key, x: f64| number(key, x, (0.0..=1.0).contains(&x), "0 to 1");
-        let weight = |key, x: f64| number(key, x, x >= 0.0 && x.is_finite(), "0 or more");
+        let weight = |key, x: f64| number(key, x, x >= 0.0 && finite(x), "0 or more, to 3.4e38");
         positive("learning_rate", self.learning_rate)?;
         positive("adam_eps", self.adam_eps)?;
         positive("max_grad_norm", self.max_grad_norm)?;
@@ -1262,6 +1276,17 @@ mod tests {
     }
 
     #[test]
+    fn a_runs_own_file_is_a_configuration() {
+        let folder = tempfile::tempdir().expect("temp");
+        let file = folder.path().join("run.toml");
+        let text = "merit = \"0.1.0\"\ncommit = \"c\"\n[config]\nenvs = 16\n[config.env_options]\nmax_steps = 60\n";
+        std::fs::write(&file, text).expect("written");
+        let config = Config::resolve(&[Layer::from_file(&file).expect("read")]).expect("resolves");
+        assert_eq!(config.envs, 16);
+        assert_eq!(config.env_options["max_steps"].as_integer(), Some(60));
+    }
+
+    #[test]
     fn shipped_values_follow_the_algorithm_and_yield_to_the_caller() {
         let ippo = Config::resolve(&[set(&["algo=ippo"])]).expect("resolves");
         assert_eq!((ippo.algo, ippo.learning_rate), (Algo::Ippo, 4e-3));
@@ -1414,6 +1439,11 @@ mod tests {
         assert_eq!(refused(&["envs=0"]), "`envs` is 0: it takes 1 to 4194304");
         assert!(refused(&["envs=1e12"]).starts_with("`envs` is 1000000000000"));
         assert!(refused(&["learning_rate=nan"]).starts_with("`learning_rate` is NaN"));
+        // Above what 32 bits hold the device would have infinity.
+        assert!(refused(&["learning_rate=1e39"]).contains("to 3.4e38"));
+        assert!(
+            refused(&["seed=9000000000000000000"]).starts_with("`seed` is 9000000000000000000")
+        );
         assert!(refused(&["gamma=1.1"]).starts_with("`gamma` is 1.1"));
         assert!(refused(&["log_std_init=-11"]).starts_with("`log_std_init` is -11: it takes"));
         Config::default().check().expect("the defaults are fine");

@@ -74,6 +74,14 @@ impl MemberRecord {
 }
 
 impl Record {
+    /// Seeds of members whose losses are no numbers: what they do says nothing any more.
+    pub fn diverged(&self) -> Vec<u64> {
+        let lost = |(name, x): (&String, &Option<f64>)| name.ends_with("loss") && x.is_none();
+        let diverged = |m: &&MemberRecord| m.diagnostics.iter().any(lost);
+        let members = self.members.iter().filter(diverged);
+        members.map(|m| m.seed).collect()
+    }
+
     pub fn training(config: &Config, step: u64, update: u64, reports: &[MemberReport]) -> Self {
         let members = reports
             .iter()

@@ -251,20 +251,30 @@ impl Run {
         struct Stamp {
             step: u64,
         }
-        // What has a summary is complete: from here on it is not, until it has reached its end again.
-        for name in [SUMMARY, MARL_EVAL] {
-            let path = self.path.join(name);
-            if path.exists() {
-                fs::remove_file(&path).map_err(io_error(&path))?;
-            }
-        }
         for (name, file) in [(METRICS, &mut self.metrics), (TIMING, &mut self.timing)] {
             let path = self.path.join(name);
-            let mut kept = String::new();
+            let (mut kept, mut cut, mut last) = (String::new(), false, None);
             for (line, stamp) in lines::<Stamp>(&path)? {
                 if step.is_some_and(|s| stamp.step <= s) {
+                    last = Some(stamp.step);
                     kept.push_str(&line);
                     kept.push('\n');
+                } else {
+                    cut = true;
+                }
+            }
+            if name == METRICS {
+                if let Some(step) = step.filter(|s| last != Some(*s)) {
+                    let problem =
+                        format!("it does not reach step {step}, whose checkpoint is there");
+                    return Err(damaged(&path, problem, "restore it from a copy"));
+                }
+                // What has a summary is complete: from here on it is not, until it has reached its end again.
+                for name in [SUMMARY, MARL_EVAL] {
+                    let path = self.path.join(name);
+                    if cut && path.exists() {
+                        fs::remove_file(&path).map_err(io_error(&path))?;
+                    }
                 }
             }
             write_atomic(&path, kept.as_bytes())?;

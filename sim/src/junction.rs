@@ -31,12 +31,7 @@ pub fn configure(name: &str, options: &EnvOptions) -> Result<JunctionOptions, En
     if name != "junction" {
         return Err(registry::unknown(name));
     }
-    serde_json::from_value(serde_json::Value::Object(options.clone())).map_err(|e| {
-        EnvError::Options {
-            env: name.to_owned(),
-            reason: e.to_string(),
-        }
-    })
+    registry::read_options(name, options)
 }
 
 impl JunctionOptions {

@@ -61,11 +61,7 @@ pub fn configure(name: &str, options: &EnvOptions) -> Result<KeydoorOptions, Env
     if name != "keydoor" {
         return Err(registry::unknown(name));
     }
-    let o: KeydoorOptions = serde_json::from_value(serde_json::Value::Object(options.clone()))
-        .map_err(|e| EnvError::Options {
-            env: name.to_owned(),
-            reason: e.to_string(),
-        })?;
+    let o: KeydoorOptions = registry::read_options(name, options)?;
     let bad = |option: &str, found: u32, need: &str| EnvError::Option {
         env: name.to_owned(),
         option: option.to_owned(),

@@ -1,6 +1,8 @@
 //! Environments by name.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::env::{EnvSpec, VecEnv};
 use crate::golden::Recording;
@@ -38,6 +40,33 @@ pub enum EnvError {
     },
     #[error(transparent)]
     Gpu(#[from] GpuError),
+}
+
+/// The options of `env`, the defaults in place of those that are not given.
+///
+/// # Errors
+/// [`EnvError::Options`] names the first option that is unknown or of another type.
+pub fn read_options<T: DeserializeOwned>(env: &str, asked: &EnvOptions) -> Result<T, EnvError> {
+    let read = |options: EnvOptions| serde_json::from_value::<T>(Value::Object(options));
+    read(asked.clone()).map_err(|e| {
+        // One at a time, so that the message names the option.
+        let alone = |(key, value): (&String, &Value)| {
+            let one = EnvOptions::from_iter([(key.clone(), value.clone())]);
+            let problem = read(one).err()?.to_string();
+            let named = problem.contains(&format!("`{key}`"));
+            Some(match named {
+                true => problem,
+                false => format!("option `{key}`: {problem}"),
+            })
+        };
+        EnvError::Options {
+            env: env.to_owned(),
+            reason: asked
+                .iter()
+                .find_map(alone)
+                .unwrap_or_else(|| e.to_string()),
+        }
+    })
 }
 
 fn hint(nearest: &Option<String>) -> String {

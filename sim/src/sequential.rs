@@ -46,9 +46,7 @@ pub fn configure(name: &str, options: &EnvOptions) -> Result<SequentialOptions, 
         env: name.to_owned(),
         reason,
     };
-    let options: SequentialOptions =
-        serde_json::from_value(serde_json::Value::Object(options.clone()))
-            .map_err(|e| wrong(e.to_string()))?;
+    let options: SequentialOptions = registry::read_options(name, options)?;
     for (key, found) in [("agents", options.agents), ("actions", options.actions)] {
         if !(2..=64).contains(&found) {
             return Err(wrong(format!("`{key}` is {found}: it takes 2 to 64")));

@@ -279,6 +279,11 @@ fn options_of_variants_are_checked() {
         text.contains("unit_list") && text.contains("conic"),
         "{text}"
     );
+    let text = message(serde_json::json!({ "map_width": 20, "max_steps": "abc" }));
+    assert!(
+        text.contains("option `max_steps`") && text.contains("abc"),
+        "{text}"
+    );
     let text = message(serde_json::json!({ "anomaly_probability": 1.5 }));
     assert!(text.contains("0 to 1"), "{text}");
 }

@@ -540,3 +540,37 @@ fn what_is_trained_in_part_is_not_split() {
     // The summary of the whole sweep is none of one that is not complete.
     assert!(!out.join("summary.json").exists());
 }
+
+#[test]
+fn a_shard_is_neither_merged_into_nor_empty() {
+    let folder = tempfile::tempdir().expect("temp");
+    let file = tiny(folder.path(), 2);
+    let empty = sweep(&file, &folder.path().join("empty"))
+        .args(["--shard", "1/100"])
+        .output()
+        .expect("starts");
+    refused(
+        &empty,
+        &["shard 1/100 of 4 members is empty", "at most 4 shards"],
+    );
+    assert!(!folder.path().join("empty").exists());
+    let shard = folder.path().join("shard");
+    let plan = fs::read_to_string(whole().join("sweep.json")).expect("a plan");
+    let plan = plan.replace("\"shard\": null", "\"shard\": {\"index\": 1, \"of\": 2}");
+    fs::create_dir_all(&shard).expect("made");
+    fs::write(shard.join("sweep.json"), plan).expect("written");
+    let merged = output(&["merge", arg(&shard), arg(whole())]);
+    refused(
+        &merged,
+        &["is shard 1/2 of a sweep", "name another directory"],
+    );
+    // What cannot be written to is not listed either.
+    let other = output(&[
+        "sweep",
+        arg(&file),
+        "--out",
+        arg(folder.path()),
+        "--dry-run",
+    ]);
+    refused(&other, &["already holds files"]);
+}

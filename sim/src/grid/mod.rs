@@ -43,11 +43,7 @@ pub struct GridConfig {
 pub fn configure(name: &str, options: &EnvOptions) -> Result<GridConfig, EnvError> {
     let level = levels::all().into_iter().find(|l| l.name == name);
     let level = level.ok_or_else(|| registry::unknown(name))?;
-    let options: GridOptions = serde_json::from_value(serde_json::Value::Object(options.clone()))
-        .map_err(|e| EnvError::Options {
-        env: name.to_owned(),
-        reason: e.to_string(),
-    })?;
+    let options: GridOptions = registry::read_options(name, options)?;
     options.check(name, level.takes_distractors)?;
     let config = GridConfig { level, options };
     let (_, longest) = config.limits();

@@ -99,8 +99,7 @@ pub fn configure(name: &str, asked: &EnvOptions) -> Result<MabraxConfig, EnvErro
         env: name.clone(),
         reason,
     };
-    let options: MabraxOptions = serde_json::from_value(serde_json::Value::Object(asked.clone()))
-        .map_err(|e| wrong(e.to_string()))?;
+    let options: MabraxOptions = registry::read_options(&name, asked)?;
     check(&name, &options)?;
     let built_in = || System::built_in(task.name);
     let system = match &options.system {

@@ -95,8 +95,7 @@ pub fn configure(name: &str, options: &EnvOptions) -> Result<MatrixConfig, EnvEr
         found,
         need: need.to_owned(),
     };
-    let o: MatrixOptions = serde_json::from_value(serde_json::Value::Object(options.clone()))
-        .map_err(|e| refused(e.to_string()))?;
+    let o: MatrixOptions = registry::read_options(name, options)?;
 
     let one_step = published.is_some() || short == "custom";
     let has = |word: &str| published.is_some_and(|p| p.table.contains(word));

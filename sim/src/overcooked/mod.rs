@@ -48,9 +48,7 @@ pub fn configure(name: &str, options: &EnvOptions) -> Result<OvercookedConfig, E
     if grid.is_none() && short != "custom" {
         return Err(unknown());
     }
-    let options: OvercookedOptions =
-        serde_json::from_value(serde_json::Value::Object(options.clone()))
-            .map_err(|e| wrong(e.to_string()))?;
+    let options: OvercookedOptions = registry::read_options(name, options)?;
     options.check(name)?;
     let kitchen = match (grid, &options.layout_file) {
         (Some(grid), None) => Kitchen::parse(grid).map_err(|e| wrong(e.to_string()))?,

@@ -41,11 +41,7 @@ pub struct SmaxConfig {
 pub fn configure(name: &str, options: &EnvOptions) -> Result<SmaxConfig, EnvError> {
     let unknown = || registry::unknown(name);
     let short = name.strip_prefix("smax/").ok_or_else(unknown)?;
-    let options: SmaxOptions = serde_json::from_value(serde_json::Value::Object(options.clone()))
-        .map_err(|e| EnvError::Options {
-        env: name.to_owned(),
-        reason: e.to_string(),
-    })?;
+    let options: SmaxOptions = registry::read_options(name, options)?;
     let scenario = match short {
         "custom" => options.custom_scenario()?,
         _ => scenario::find(short).ok_or_else(unknown)?,
