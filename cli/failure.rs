@@ -34,9 +34,17 @@ impl fmt::Display for BadInput {
 impl std::error::Error for BadInput {}
 
 /// Whether nobody reads the output any more.
-pub fn closed(error: &anyhow::Error) -> bool {
+fn closed(error: &anyhow::Error) -> bool {
     let error = error.downcast_ref::<io::Error>();
     error.is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// What was printed, for a command that has more to do than print: who has seen enough closes the output.
+pub fn heard(printed: anyhow::Result<()>) -> anyhow::Result<()> {
+    match printed {
+        Err(e) if closed(&e) => Ok(()),
+        printed => printed,
+    }
 }
 
 /// Prints the error as one message and chooses the exit code.

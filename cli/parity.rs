@@ -6,7 +6,7 @@ use merit_sim::golden::Recording;
 use merit_sim::gpu::{AdapterChoice, Gpu};
 use merit_sim::parity::{FileReport, check_file};
 
-use crate::failure::closed;
+use crate::failure::heard;
 use crate::output::{print, print_json, table};
 
 /// Step our environments from recorded states of the reference and compare what comes out
@@ -31,6 +31,7 @@ impl Parity {
         for file in &self.files {
             let report = check_file(&gpu, file)?;
             failed += usize::from(!report.pass);
+            // The verdict is of all files, whoever listens.
             heard(match self.json {
                 true => print_json(&report),
                 false => print(&text(&report)).map_err(Into::into),
@@ -43,14 +44,6 @@ impl Parity {
             )?;
         }
         Ok(ExitCode::from(u8::from(failed > 0)))
-    }
-}
-
-/// The verdict is of all files, whoever listens.
-fn heard(printed: anyhow::Result<()>) -> anyhow::Result<()> {
-    match printed {
-        Err(e) if closed(&e) => Ok(()),
-        printed => printed,
     }
 }
 

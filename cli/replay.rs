@@ -7,7 +7,7 @@ use merit_sim::gpu::{AdapterChoice, Gpu};
 use merit_sim::replay::{Divergence, Replay};
 use serde::Serialize;
 
-use crate::failure::closed;
+use crate::failure::heard;
 use crate::output::{print, print_json};
 use crate::play::{need_terminal, plain, terminal};
 use crate::player::Player;
@@ -67,13 +67,8 @@ impl ReplayCommand {
                 return Ok(code);
             }
         }
-        let printed = if self.plain {
-            printed(&mut course)
-        } else {
-            Ok(())
-        };
-        if !printed.as_ref().is_err_and(closed) {
-            printed?;
+        if self.plain {
+            heard(printed(&mut course))?;
         }
         if let (Some(out), Some(format)) = (&self.out, format) {
             self.look.draw(&mut course, out, format)?;

@@ -11,7 +11,7 @@ use merit_sim::course::{Act, Course};
 use merit_sim::gpu::{AdapterChoice, Gpu};
 use merit_sim::replay;
 
-use crate::failure::{BadInput, closed};
+use crate::failure::{BadInput, heard};
 use crate::output::print;
 use crate::picture::check_place;
 use crate::player::{Game, Player, Policy, caption, number};
@@ -60,11 +60,8 @@ impl Play {
         }
         let (gpu, mut course, mut player) = self.game.begin(&policy, || Ok(Gpu::open(choice)?))?;
         let code = if self.plain {
-            let printed = self.print(&gpu, &mut course, &mut player);
-            // Who has seen enough closes the pipe, and has asked for the file all the same.
-            if !printed.as_ref().is_err_and(closed) {
-                printed?;
-            }
+            // The file is asked for all the same.
+            heard(self.print(&gpu, &mut course, &mut player))?;
             ExitCode::SUCCESS
         } else {
             terminal::watch(&gpu, &mut course, &mut player)?

@@ -138,9 +138,8 @@ impl Sweep {
                 ..member.clone()
             };
             if checked.last() != Some(&setting) {
-                let start = || Ok(setting.check_start()?);
                 check(&setting)
-                    .and_then(|()| start())
+                    .and_then(|()| Ok(setting.check_start()?))
                     .map_err(|e| describe(file, member, &e))?;
                 checked.push(setting);
             }
